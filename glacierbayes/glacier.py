@@ -1,0 +1,191 @@
+"""`Glacier`: one glacier on a regular grid, and the climate above it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from glacierbayes.errors import InputError
+
+
+class Climate(eqx.Module):
+    """Monthly climate at one height, whole calendar years.
+
+    Attributes:
+        temperature: (year, month) monthly mean air temperature, degC.
+        precipitation: (year, month) monthly sums, kg m-2.
+        reference_height: elevation that both belong to, m.
+        first_year: calendar year of the first row.
+        source: name of the climate data set.
+    """
+
+    temperature: Float[Array, "year 12"]
+    precipitation: Float[Array, "year 12"]
+    reference_height: float | Float[Array, ""]
+    first_year: int = eqx.field(static=True)
+    source: str = eqx.field(static=True, default="not stated")
+
+    @property
+    def last_year(self) -> int:
+        """The calendar year of the last row."""
+        return self.first_year + self.temperature.shape[0] - 1
+
+    def covers(self, start: float, end: float) -> bool:
+        """Whether every calendar year that [start, end] touches is there."""
+        return self.first_year <= np.floor(start) and np.ceil(end) - 1 <= self.last_year
+
+
+class Glacier(eqx.Module):
+    """One glacier on a regular grid (y, x), cell centres, either order of y.
+
+    Attributes:
+        bed: (y, x) bed elevation, m.
+        thickness: (y, x) ice thickness, m; cut to `mask`.
+        mask: (y, x) the outline; positive balance acts only inside it.
+        x, y: coordinates of the cell centres, m, evenly spaced.
+        climate: monthly climate, or None.
+        crs: map projection, as PROJ or WKT text, or None.
+        surface_year: decimal year of the surface elevation, or None where it is not known.
+        thickness_product: where the thickness comes from.
+        window: rows and columns that `simulate` works in, (y0, y1, x0, x1).
+    """
+
+    bed: Float[Array, "y x"]
+    thickness: Float[Array, "y x"]
+    mask: Bool[Array, "y x"]
+    x: Float[Array, " x"]
+    y: Float[Array, " y"]
+    climate: Climate | None
+    crs: str | None = eqx.field(static=True)
+    rgi_id: str | None = eqx.field(static=True)
+    thickness_product: str | None = eqx.field(static=True)
+    surface_year: float | None = eqx.field(static=True)
+    window: tuple[int, int, int, int] = eqx.field(static=True)
+
+    def __init__(
+        self,
+        bed: Any,
+        thickness: Any,
+        x: Any,
+        y: Any,
+        mask: Any = None,
+        climate: Climate | None = None,
+        crs: str | None = None,
+        surface_year: float | None = None,
+        *,
+        rgi_id: str | None = None,
+        thickness_product: str | None = None,
+    ):
+        """Checks what can be checked (arrays that JAX is tracing cannot) and cuts the ice to the outline.
+
+        Raises:
+            InputError: shapes differ, coordinates are not evenly spaced, the bed or the thickness
+                holds NaN, thickness is negative.
+        """
+        bed, thickness = jnp.asarray(bed, float), jnp.asarray(thickness, float)
+        x, y = jnp.asarray(x, float), jnp.asarray(y, float)
+        mask = jnp.ones(bed.shape, bool) if mask is None else jnp.asarray(mask, bool)
+        for name, field in {"bed": bed, "thickness": thickness, "mask": mask}.items():
+            if field.shape != (*y.shape, *x.shape):
+                raise InputError(
+                    f"Glacier: {name} has shape {field.shape}, expected (y, x) = {(*y.shape, *x.shape)}; "
+                    "give every field on the grid of the coordinates"
+                )
+        for name, axis in {"x": x, "y": y}.items():
+            _check_axis(name, axis)
+        _check_field("bed", bed)
+        _check_field("thickness", thickness, lowest=0.0)
+        self.window = _window(mask, thickness)
+        self.bed, self.mask = bed, mask
+        self.thickness = jnp.where(mask, thickness, 0.0)
+        self.x, self.y, self.climate, self.crs = x, y, climate, crs
+        self.rgi_id, self.thickness_product = rgi_id, thickness_product
+        self.surface_year = None if surface_year is None else float(surface_year)
+
+    @property
+    def surface(self) -> Float[Array, "y x"]:
+        """Surface elevation, m."""
+        return self.bed + self.thickness
+
+    @property
+    def dx(self) -> Float[Array, ""]:
+        """Cell width along x, m."""
+        return (self.x[-1] - self.x[0]) / (self.x.shape[0] - 1)
+
+    @property
+    def dy(self) -> Float[Array, ""]:
+        """Cell width along y, m; negative where y descends (row 0 is north)."""
+        return (self.y[-1] - self.y[0]) / (self.y.shape[0] - 1)
+
+    @property
+    def cell_area(self) -> Float[Array, ""]:
+        """Area of a cell, m2."""
+        return jnp.abs(self.dx * self.dy)
+
+    def scaled(self, factor: Float[Array, ""] | Float[Array, "y x"] | float) -> Glacier:
+        """The same surface over ice `factor` times as thick: the bed moves."""
+        thickness = self.thickness * factor
+        return eqx.tree_at(lambda g: (g.bed, g.thickness), self, (self.surface - thickness, thickness))
+
+    def raised(self, change: Float[Array, ""] | Float[Array, "y x"] | float) -> Glacier:
+        """The same bed under ice `change` metres thicker wherever there is ice, at least 0."""
+        thickness = jnp.where(self.thickness > 0, jnp.maximum(self.thickness + change, 0.0), 0.0)
+        return eqx.tree_at(lambda g: g.thickness, self, thickness)
+
+
+def _concrete(array: Any) -> np.ndarray | None:
+    return None if isinstance(array, jax.core.Tracer) else np.asarray(array)
+
+
+def _check_axis(name: str, axis: Array) -> None:
+    if axis.ndim != 1 or axis.shape[0] < 3:
+        raise InputError(
+            f"Glacier: {name} has shape {axis.shape}, expected at least three cell centres along one dimension"
+        )
+    values = _concrete(axis)
+    if values is None:
+        return
+    steps = np.diff(values)
+    if not np.all(np.isfinite(values)) or steps[0] == 0 or not np.allclose(steps, steps.mean(), rtol=1e-3):
+        raise InputError(
+            f"Glacier: {name} is not evenly spaced (steps from {steps.min():.6g} to {steps.max():.6g} m); "
+            "resample the fields to a regular grid"
+        )
+
+
+def _check_field(name: str, field: Array, lowest: float = -np.inf) -> None:
+    values = _concrete(field)
+    if values is None:
+        return
+    bad = int((~np.isfinite(values)).sum())
+    if bad:
+        raise InputError(f"Glacier: {name} is not a number in {bad} cells; fill them before making a Glacier")
+    if values.min() < lowest:
+        raise InputError(f"Glacier: {name} is as low as {values.min():.6g} m, expected at least {lowest:g} m")
+
+
+def _window(mask: Array, thickness: Array) -> tuple[int, int, int, int]:
+    """Rows and columns of the outline and the ice, with a rim of 4 cells for an advance.
+
+    Whether the rim was wide enough is checked in the run itself (`solvers.simulate`).
+    """
+    ice, inside = _concrete(thickness), _concrete(mask)
+    rows, columns = mask.shape
+    if inside is None:
+        return 0, rows, 0, columns
+    used = inside if ice is None else inside | (ice > 0)
+    if not used.any():
+        return 0, rows, 0, columns
+    y, x = np.nonzero(used)
+    rim = 4
+    return (
+        max(int(y.min()) - rim, 0),
+        min(int(y.max()) + rim + 1, rows),
+        max(int(x.min()) - rim, 0),
+        min(int(x.max()) + rim + 1, columns),
+    )

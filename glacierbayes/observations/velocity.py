@@ -1,0 +1,148 @@
+"""Surface velocity: component means over blocks, heavy tails, a fitted discrepancy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+from jaxtyping import Array, Float, Int
+
+from glacierbayes.errors import InputError
+
+if TYPE_CHECKING:
+    from glacierbayes.glacier import Glacier
+    from glacierbayes.solvers.history import History
+
+BLOCK_SIZE = 1000.0  # m; at least two correlation lengths of the product's error (e-fold 200 to 240 m)
+LEAST_COVERAGE = 0.5  # a block counts where at least this share of its cells is ice with a velocity
+
+
+class Velocity(eqx.Module):
+    """Mean surface velocity over square blocks of ice.
+
+    A pixel is no datum of its own: errors are correlated over several hundred metres, and the shallow-ice
+    equation says little about a single cell. Blocks are.
+
+    Attributes:
+        velocity: (block, 2) observed mean vx, vy, m per year.
+        sigma: (block, 2) standard error of the product, m per year.
+        block: (y, x) the block each cell counts in, -1 for none.
+        x, y: (block,) centre of the cells that count, m.
+        ice_thickness: (block,) mean thickness of the named product in the block, m.
+        year: decimal year of the images.
+    """
+
+    velocity: Float[Array, "block 2"]
+    sigma: Float[Array, "block 2"]
+    block: Int[Array, "rows columns"]
+    x: Float[Array, " block"]
+    y: Float[Array, " block"]
+    ice_thickness: Float[Array, " block"]
+    year: float = eqx.field(static=True)
+
+    @staticmethod
+    def from_grid(
+        vx: np.ndarray,
+        vy: np.ndarray,
+        glacier: Glacier,
+        year: float,
+        sigma: float | np.ndarray = 5.0,
+        block_size: float = BLOCK_SIZE,
+    ) -> Velocity | None:
+        """Blocks from gridded components; None where no block is covered.
+
+        Args:
+            vx, vy: (y, x) on the glacier's grid, along its x and its y, m per year; NaN is missing.
+            glacier: the grid, and the ice that counts.
+            year: decimal year of the images.
+            sigma: standard error of a block mean, m per year (one number, or (y, x) averaged linearly:
+                within a block the error is taken as fully correlated).
+            block_size: side of a block, m, rounded to whole cells.
+
+        Raises:
+            InputError: vx or vy is not on the glacier's grid.
+        """
+        vx, vy = np.asarray(vx, float), np.asarray(vy, float)
+        thickness = np.asarray(glacier.thickness)
+        for name, field in {"vx": vx, "vy": vy}.items():
+            if field.shape != thickness.shape:
+                raise InputError(
+                    f"Velocity: {name} has shape {field.shape}, expected the glacier's {thickness.shape}"
+                )
+        x, y = np.asarray(glacier.x), np.asarray(glacier.y)
+        cells = max(1, round(block_size / abs(float(glacier.dx))))
+        rows, columns = np.indices(thickness.shape) // cells
+        label = rows * (columns.max() + 1) + columns
+        counts = np.bincount(label.ravel(), minlength=label.max() + 1)
+        ice = (thickness > 0) & np.isfinite(vx) & np.isfinite(vy)
+        covered = np.bincount(label[ice], minlength=counts.size)
+        # against a whole block: one at the edge of the grid is small, not well covered
+        kept = np.flatnonzero(covered >= LEAST_COVERAGE * cells**2)
+        if kept.size == 0:
+            return None
+        index = np.full(counts.size, -1)
+        index[kept] = np.arange(kept.size)
+        block = np.where(ice, index[label], -1)
+
+        def mean(field: np.ndarray) -> np.ndarray:
+            total = np.bincount(block[block >= 0], weights=field[block >= 0], minlength=kept.size)
+            return total / covered[kept]
+
+        error = np.broadcast_to(np.asarray(sigma, float), thickness.shape)
+        ys, xs = np.meshgrid(y, x, indexing="ij")
+        return Velocity(
+            velocity=jnp.asarray(np.stack([mean(vx), mean(vy)], -1)),
+            sigma=jnp.asarray(np.stack([mean(error)] * 2, -1)),
+            block=jnp.asarray(block),
+            x=jnp.asarray(mean(xs)),
+            y=jnp.asarray(mean(ys)),
+            ice_thickness=jnp.asarray(mean(thickness)),
+            year=float(year),
+        )
+
+    @property
+    def years(self) -> tuple[float, ...]:
+        """Dates at which the run must save the thickness."""
+        return (self.year,)
+
+    def block_mean(self, field: Float[Array, "rows columns"]) -> Float[Array, " block"]:
+        """Mean of a field over the cells of each block."""
+        ids = self.block.ravel()
+        size = self.velocity.shape[0]
+        # cells of no block go to one more segment, which is dropped
+        total = jax.ops.segment_sum(field.ravel(), jnp.where(ids < 0, size, ids), size + 1)[:size]
+        cells = jax.ops.segment_sum(jnp.ones(ids.shape), jnp.where(ids < 0, size, ids), size + 1)[:size]
+        return total / cells
+
+    def predict(self, history: History) -> Float[Array, "block 2"]:
+        """Modelled component means at the date of the images, m per year."""
+        vx, vy = history.surface_velocity(self.year)
+        return jnp.stack([self.block_mean(vx), self.block_mean(vy)], -1)
+
+    def sample(
+        self,
+        history: History,
+        discrepancy: Float[Array, ""] | float,
+        degrees_of_freedom: Float[Array, ""] | float,
+        observed: bool = True,
+    ) -> None:
+        """The likelihood, one entry a block, as site `velocity`: Student-t about the modelled components.
+
+        Args:
+            history: a run that saved the date of the images.
+            discrepancy: what the shallow-ice equation cannot say, m per year, added in squares.
+            degrees_of_freedom: of the Student-t.
+        """
+        expected = self.predict(history)
+        numpyro.deterministic("modelled_velocity", expected)
+        scale = jnp.sqrt(self.sigma**2 + discrepancy**2)
+        numpyro.sample(
+            "velocity",
+            dist.StudentT(degrees_of_freedom, expected, scale).to_event(1),
+            obs=self.velocity if observed else None,
+        )
