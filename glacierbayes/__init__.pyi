@@ -1,0 +1,20 @@
+from glacierbayes import constants as constants
+from glacierbayes import laws as laws
+from glacierbayes import observations as observations
+from glacierbayes import priors as priors
+from glacierbayes.data.oggm import read_observations as read_observations
+from glacierbayes.data.oggm import read_oggm as read_oggm
+from glacierbayes.errors import InputError as InputError
+from glacierbayes.glacier import Climate as Climate
+from glacierbayes.glacier import Glacier as Glacier
+from glacierbayes.inference.diagnostics import check as check
+from glacierbayes.inference.infer import infer as infer
+from glacierbayes.observations.geodetic import GeodeticBalance as GeodeticBalance
+from glacierbayes.observations.observations import Observations as Observations
+from glacierbayes.observations.velocity import Velocity as Velocity
+from glacierbayes.physics import mass_balance as mass_balance
+from glacierbayes.solvers.history import History as History
+from glacierbayes.solvers.simulate import simulate as simulate
+
+__version__: str
+__all__: list[str]
