@@ -5,6 +5,8 @@
 BIN := .venv/bin
 # -e: the code that runs is the code beside this file
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
+# every annotation of the package is checked at run time
+PYTEST := $(BIN)/python -m pytest --jaxtyping-packages=glacierbayes,beartype.beartype
 
 demo: .venv/.installed
 	$(BIN)/glacierbayes demo
@@ -13,10 +15,10 @@ test: .venv/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
-	$(BIN)/python -m pytest -n 2 -m "not slow and not network"
+	$(PYTEST) -n 2 -m "not slow and not network"
 
 test-slow: .venv/.installed-dev
-	$(BIN)/python -m pytest -m "slow and not network" --timeout 7200
+	$(PYTEST) -m "slow and not network" --timeout 7200
 
 format: .venv/.installed-dev
 	$(BIN)/ruff check --fix .

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
+from glacierbayes import __version__
 from glacierbayes.errors import InputError
 
 BAD_INPUT = 2
@@ -45,7 +46,7 @@ Thickness = Annotated[
 def demo(
     output: Annotated[Path | None, typer.Option(help="Folder for the draws and the report; none by default.")] = None,
 ) -> None:
-    """Infer creep and sliding of a synthetic glacier whose law is known."""
+    """Infer the known law of a synthetic glacier."""
     if output is not None:
         _check_new(output)
     from glacierbayes.demo import run_demo
@@ -71,7 +72,7 @@ def infer(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last whole chunk of draws.")] = False,
 ) -> None:
-    """Draw from the posterior of a model, given the data of one glacier or several."""
+    """Draw from the posterior of one glacier or several."""
     options = parse_options(option or [])
     _check_new(output, resume)
     from glacierbayes.data.oggm import read_observations, read_oggm
@@ -133,11 +134,11 @@ def simulate(
     ice = read_oggm(glacier, resolution=resolution, thickness=thickness)
     balance = None
     if no_balance:
-        _note("no mass balance, as asked")
+        reason = "none, as asked"
     elif ice.climate is None:
-        _note("no mass balance: the directory has no climate")
+        reason = "none: the directory has no climate"
     elif not ice.climate.covers(start, end):
-        _note(f"no mass balance: the climate is of {ice.climate.first_year} to {ice.climate.last_year}")
+        reason = f"none: the climate is of {ice.climate.first_year} to {ice.climate.last_year}"
     else:
         balance = TemperatureIndex(
             ice.climate,
@@ -145,14 +146,18 @@ def simulate(
             precipitation_factor=precipitation_factor,
             temperature_bias=temperature_bias,
         )
-        _note(f"mass balance: temperature index, climate of {ice.climate.source}")
+        reason = f"temperature index, climate of {ice.climate.source}"
     whole_years = tuple(float(year) for year in range(math.ceil(start), math.floor(end) + 1))
     history = run(ice, Glen(A=creep, n=3.0), balance, years=(start, end), save_at=whole_years)
     if not bool(history.ok):
-        raise InputError(f"--creep {creep:g}: the ice flow could not be solved with it; try a smaller value")
+        raise InputError(
+            f"--creep {creep:g}: the flow could not be solved; try a smaller value or a coarser --resolution"
+        )
+    _note(f"mass balance: {reason}")
+    dataset = history.to_dataset(creep_parameter=creep, mass_balance=reason, glacierbayes=__version__)
     partial = output.with_name(f".{output.name}.partial")
     try:
-        history.to_dataset().to_netcdf(partial, engine="h5netcdf")
+        dataset.to_netcdf(partial, engine="h5netcdf")
         partial.replace(output)
     finally:
         partial.unlink(missing_ok=True)
@@ -161,7 +166,10 @@ def simulate(
 
 @app.command()
 def check(file: DrawsFile) -> None:
-    """Say whether draws can be trusted: R-hat, effective sample size, divergences, failed solves, energy."""
+    """Say whether draws can be trusted.
+
+    Judged are R-hat, effective sample size, divergences, failed solves and energy; status 3 where they fail.
+    """
     _check_file(file)
     from glacierbayes.inference.diagnostics import check as run
 
@@ -173,7 +181,7 @@ def check(file: DrawsFile) -> None:
 
 @app.command()
 def report(file: DrawsFile, output: Annotated[Path, typer.Option(help="Folder for the page, new.")]) -> None:
-    """Write figures, tables and one HTML page about draws."""
+    """Write figures, tables and one HTML page."""
     _check_file(file)
     _check_new(output)
     from glacierbayes.report import write_report
@@ -186,11 +194,15 @@ def fetch(
     rgi_id: Annotated[str, typer.Argument(metavar="ID", help="RGI id, as RGI60-11.01450.")],
     output: Annotated[Path, typer.Option(help="Folder for the glacier directory, new.")],
 ) -> None:
-    """Get an OGGM glacier directory by RGI id; needs the network and glacierbayes[oggm]."""
+    """Get an OGGM glacier directory by RGI id.
+
+    Needs the network and the extra glacierbayes[oggm].
+    """
     _check_new(output)
     from glacierbayes.data.oggm import fetch as run
 
-    run(rgi_id, output)
+    for missing in run(rgi_id, output):
+        _note(missing)
     print(output)
 
 

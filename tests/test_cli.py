@@ -214,9 +214,9 @@ def test_report_and_fetch_print_where(cli, fake, tmp_path):
     file.touch()
     fetched = []
     fake("report", write_report=lambda _, output: output / "index.html")
-    fake("data.oggm", fetch=lambda *args: fetched.append(args))
+    fake("data.oggm", fetch=lambda *args: fetched.append(args) or ["no velocity"])
     assert cli("report", file, "--output", page) == (0, f"{page / 'index.html'}\n", "")
-    assert cli("fetch", "RGI60-11.01450", "--output", page) == (0, f"{page}\n", "")
+    assert cli("fetch", "RGI60-11.01450", "--output", page) == (0, f"{page}\n", "glacierbayes: no velocity\n")
     assert fetched == [("RGI60-11.01450", page)]
 
 
@@ -231,7 +231,7 @@ def fake_run(fake):
     def run(glacier, law, balance, years, save_at):
         calls.append(SimpleNamespace(law=law, balance=balance, years=years, save_at=save_at))
         dataset = xr.Dataset({"thickness": ("time", np.zeros(len(save_at)))})
-        return SimpleNamespace(ok=law["A"] < 1, to_dataset=lambda: dataset)
+        return SimpleNamespace(ok=law["A"] < 1, to_dataset=dataset.assign_attrs)
 
     fake("data.oggm", read_oggm=lambda *_, **__: SimpleNamespace(climate=climate))
     fake("laws", Glen=dict)
@@ -249,6 +249,7 @@ def test_simulate_writes_a_history(cli, fake_run, tmp_path):
     assert fake_run[0].save_at == (2000.0, 2001.0, 2002.0)
     assert fake_run[0].balance == {"melt_factor": 5.0, "precipitation_factor": 2.0, "temperature_bias": 0.0}
     assert xr.load_dataset(output, engine="h5netcdf").thickness.shape == (3,)
+    assert xr.load_dataset(output, engine="h5netcdf").attrs["creep_parameter"] == 1e-24
     assert list(tmp_path.iterdir()) == [output]
 
 
@@ -267,6 +268,5 @@ def test_simulate_writes_nothing_where_the_solve_failed(cli, tmp_path):
     status, out, err = cli(
         "simulate", "a", "--years", "2000", "2005", "--creep", "9", "--output", tmp_path / "history.nc"
     )
-    assert (status, out) == (2, "")
-    assert "could not be solved" in err
+    refused((status, out, err), "--creep", "could not be solved")
     assert not list(tmp_path.iterdir())
