@@ -1,0 +1,6 @@
+"""Figures, tables and one HTML page from the draws."""
+
+from glacierbayes.report.html import write_report
+from glacierbayes.report.tables import fit_statistics, parameter_table
+
+__all__ = ["fit_statistics", "parameter_table", "write_report"]
