@@ -1,0 +1,138 @@
+"""Climatic mass balance as a term of the equation, evaluated on the moving surface."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from glacierbayes import constants
+from glacierbayes.errors import InputError
+from glacierbayes.glacier import Climate
+from glacierbayes.laws.base import as_scalar
+
+
+class MassBalance(eqx.Module):
+    """A mass balance: one method."""
+
+    @abstractmethod
+    def rate(self, surface: Float[Array, "*cells"], start: Any, end: Any) -> Float[Array, "*cells"]:
+        """Mean balance over [start, end], which lies between two `breaks`.
+
+        Args:
+            surface: elevation, m.
+            start, end: decimal years.
+
+        Returns:
+            m of ice per year.
+        """
+
+    def breaks(self, start: float, end: float) -> tuple[float, ...]:
+        """Dates in (start, end) at which the rate jumps, and which a step must not straddle.
+
+        Raises:
+            InputError: the balance does not cover the years.
+        """
+        return ()
+
+
+class LinearGradient(MassBalance):
+    """Balance that grows linearly with elevation up to a maximum, the same every year.
+
+    Attributes:
+        ela: equilibrium line altitude, m.
+        gradient: m w.e. per year per m.
+        maximum: m w.e. per year.
+        density: of the ice, kg m-3.
+    """
+
+    ela: Float[Array, ""]
+    gradient: Float[Array, ""]
+    maximum: Float[Array, ""]
+    density: float = eqx.field(static=True)
+
+    def __init__(self, ela: Any, gradient: Any, maximum: Any = jnp.inf, density: float = constants.ICE_DENSITY):
+        """Scalars, or arrays that broadcast with the surface."""
+        self.ela, self.gradient, self.maximum = as_scalar(ela), as_scalar(gradient), as_scalar(maximum)
+        self.density = density
+
+    def rate(self, surface: Float[Array, "*cells"], start: Any, end: Any) -> Float[Array, "*cells"]:
+        """m of ice per year."""
+        water = jnp.minimum(self.gradient * (surface - self.ela), self.maximum)
+        return water * (constants.WATER_DENSITY / self.density)
+
+
+class TemperatureIndex(MassBalance):
+    """Monthly temperature index model with OGGM's definitions (Maussion et al. 2019, MonthlyTIModel).
+
+    Snow is all precipitation below 0 degC, none above 2 degC, linear in between; melt is the melt factor times the
+    monthly mean above -1 degC times 365/12 days; the temperature falls with 6.5 K per km.
+
+    Attributes:
+        climate: monthly temperature and precipitation.
+        melt_factor: kg m-2 d-1 K-1.
+        precipitation_factor: dimensionless.
+        temperature_bias: K, added to the temperature.
+        density: of the ice, kg m-3.
+    """
+
+    climate: Climate
+    melt_factor: Float[Array, ""]
+    precipitation_factor: Float[Array, ""]
+    temperature_bias: Float[Array, ""]
+    density: float = eqx.field(static=True)
+
+    def __init__(
+        self,
+        climate: Climate | None,
+        melt_factor: Any,
+        precipitation_factor: Any,
+        temperature_bias: Any,
+        density: float = constants.ICE_DENSITY,
+    ):
+        """Scalars, or arrays that broadcast with the surface.
+
+        Raises:
+            InputError: there is no climate.
+        """
+        if climate is None:
+            raise InputError(
+                "TemperatureIndex: the glacier has no climate (climate_historical.nc); "
+                "add the file, or use LinearGradient"
+            )
+        self.climate = climate
+        self.melt_factor, self.precipitation_factor = as_scalar(melt_factor), as_scalar(precipitation_factor)
+        self.temperature_bias, self.density = as_scalar(temperature_bias), density
+
+    def breaks(self, start: float, end: float) -> tuple[float, ...]:
+        """The turns of the years; the climate is taken as its annual sum, as OGGM does.
+
+        Raises:
+            InputError: the climate does not cover the years.
+        """
+        if not self.climate.covers(start, end):
+            raise InputError(
+                f"TemperatureIndex: the climate ({self.climate.source}) covers {self.climate.first_year} to "
+                f"{self.climate.last_year}, the run needs {start:g} to {end:g}; shorten the run or use LinearGradient"
+            )
+        return tuple(float(year) for year in range(int(np.floor(start)) + 1, int(np.ceil(end))))
+
+    def rate(self, surface: Float[Array, "*cells"], start: Any, end: Any) -> Float[Array, "*cells"]:
+        """The mean over the calendar year that [start, end] lies in, m of ice per year."""
+        row = jnp.floor(0.5 * (start + end)).astype(int) - self.climate.first_year
+        temperature = self.climate.temperature[row] + self.temperature_bias
+        precipitation = self.climate.precipitation[row] * self.precipitation_factor
+        lapse = constants.LAPSE_RATE * (surface - self.climate.reference_height)
+        snow, degrees = jnp.zeros_like(surface), jnp.zeros_like(surface)
+        span = constants.TEMPERATURE_ALL_RAIN - constants.TEMPERATURE_ALL_SNOW
+        for month in range(12):  # unrolled: one fused loop over the cells
+            here = temperature[month] + lapse
+            share = jnp.clip((constants.TEMPERATURE_ALL_RAIN - here) / span, 0.0, 1.0)
+            snow += precipitation[month] * share
+            degrees += jnp.maximum(here - constants.TEMPERATURE_MELT, 0.0)
+        water = snow - self.melt_factor * constants.DAYS_PER_MONTH * degrees
+        return water / self.density
