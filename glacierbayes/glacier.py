@@ -37,7 +37,7 @@ class Climate(eqx.Module):
 
     def covers(self, start: float, end: float) -> bool:
         """Whether every calendar year that [start, end] touches is there."""
-        return self.first_year <= np.floor(start) and np.ceil(end) - 1 <= self.last_year
+        return bool(self.first_year <= np.floor(start) and np.ceil(end) - 1 <= self.last_year)
 
 
 class Glacier(eqx.Module):

@@ -71,9 +71,7 @@ class Velocity(eqx.Module):
         thickness = np.asarray(glacier.thickness)
         for name, field in {"vx": vx, "vy": vy}.items():
             if field.shape != thickness.shape:
-                raise InputError(
-                    f"Velocity: {name} has shape {field.shape}, expected the glacier's {thickness.shape}"
-                )
+                raise InputError(f"Velocity: {name} has shape {field.shape}, expected the glacier's {thickness.shape}")
         x, y = np.asarray(glacier.x), np.asarray(glacier.y)
         cells = max(1, round(block_size / abs(float(glacier.dx))))
         rows, columns = np.indices(thickness.shape) // cells

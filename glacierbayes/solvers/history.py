@@ -65,9 +65,7 @@ class History(eqx.Module):
             ValueError: the date was not saved.
         """
         glacier = self.glacier
-        return surface_velocity(
-            self.law, self.thickness[self.index(year)], self.surface(year), glacier.dx, glacier.dy
-        )
+        return surface_velocity(self.law, self.thickness[self.index(year)], self.surface(year), glacier.dx, glacier.dy)
 
     def volume(self) -> Float[Array, " time"]:
         """Ice volume on the grid at the saved dates, m3."""

@@ -24,15 +24,29 @@ from glacierbayes.physics.sia import Flux, ShallowIce
 MOST_STAGES = 51  # odd, as RKL2 likes it
 LEAST = 1e-30  # m; the square of less than this, in a derivative, would be 0
 SAFETY = 1.2  # on the stiffness: it may grow within a step
+# Longest step, in cells that a kinematic wave crosses. Aletsch, 2.4e-24 Pa-3 s-1, 20 years, rms thickness error:
+# 0.02 m at 400 m and 0.01 m at 200 m; with 6 0.04 and 0.03 m; with 8 the waves grow and it is 0.4 and 0.3 m.
+COURANT = 4.0
 
 
 class State(NamedTuple):
-    """What is integrated: thickness, and the mass that came and went, m3 of ice since the start."""
+    """What is integrated: thickness, and the mass that came and went, m3 of ice since the start.
+
+    With it go the two rates of `ShallowIce.rates` at that thickness, from which step and stages follow.
+    """
 
     thickness: Float[Array, " cells"]
     supplied: Float[Array, ""]
     applied: Float[Array, ""]
     outflow: Float[Array, ""]
+    stiffness: Float[Array, ""]
+    courant: Float[Array, ""]
+
+    @staticmethod
+    def at(equation: ShallowIce, thickness: Array, supplied: Any, applied: Any, outflow: Any) -> State:
+        """A state with its rates."""
+        rates = equation.rates(equation.layout.state(thickness))
+        return State(thickness, supplied, applied, outflow, *rates)
 
 
 class Coefficients(NamedTuple):
@@ -78,9 +92,7 @@ def longest_step(stiffness: Array) -> Array:
     return (MOST_STAGES**2 + MOST_STAGES - 2) / 4 * 2 / (SAFETY * stiffness)
 
 
-def _thickness(
-    equation: ShallowIce, start: Array, rate: Array, step: Array, share: Array, flux: Flux
-) -> Array:
+def _thickness(equation: ShallowIce, start: Array, rate: Array, step: Array, share: Array, flux: Flux) -> Array:
     """Thickness after a share of the step; what is below 0 there is put right at the end of the step."""
     h = start + step * (share * rate - equation.divergence(flux))
     # a barrier before what pads it: fused, the padding would keep the loop from being vectorised
@@ -116,6 +128,7 @@ def _mean_flux(equation: ShallowIce, start: Array, rate: Array, step: Array, sta
 
 @jax.custom_vjp
 def _mean_flux_reverse(law, bed, start, rate, rest, step, stages):
+    """`_mean_flux` with its transpose written out; `rest` is the equation without what is differentiated."""
     return _mean_flux(_with(rest, law, bed), start, rate, step, stages)
 
 
@@ -124,35 +137,35 @@ def _with(rest: ShallowIce, law: Any, bed: Any) -> ShallowIce:
 
 
 def _mean_flux_forward(law, bed, start, rate, rest, step, stages):
-    return _mean_flux_reverse(law, bed, start, rate, rest, step, stages), (
-        law, bed, start, rate, rest, step, stages,
-    )  # fmt: skip
-
-
-def _mean_flux_backward(residuals, cotangent: Flux):
-    law, bed, start, rate, rest, step, stages = residuals
+    """The same, keeping the thickness that the flux of every stage was taken at."""
     equation = _with(rest, law, bed)
-    state, cells = equation.layout.state, start.shape[0]
-
-    # once more through the stages, now keeping the thickness that each flux was taken at
+    state = equation.layout.state
     first = lax.optimization_barrier(equation.flux(state(start)))
     one = Flux(_first(stages) * first.x, _first(stages) * first.y)
 
-    def again(j, last: Flux, before: Flux, kept: Array) -> tuple[Flux, Array]:
+    def stage(j, last: Flux, before: Flux, kept: Array) -> tuple[Flux, Array]:
         h = _thickness(equation, start, rate, step, _reached(j - 1, stages), last)
         kept = lax.dynamic_update_slice(kept, h[None], (j, 0))
         now = equation.flux(state(h))
         return lax.optimization_barrier(_combine(_coefficients(j, stages), last, before, now, first)), kept
 
-    def again_pair(i, carry):
+    def pair(i, carry):
         before, last, kept = carry
-        before, kept = again(2 * i + 2, last, before, kept)
-        last, kept = again(2 * i + 3, before, last, kept)
+        before, kept = stage(2 * i + 2, last, before, kept)
+        last, kept = stage(2 * i + 3, before, last, kept)
         return before, last, kept
 
     zero = jax.tree.map(jnp.zeros_like, first)
-    kept = lax.empty((MOST_STAGES + 1, cells), start.dtype)
-    kept = lax.fori_loop(0, (stages - 1) // 2, again_pair, (zero, one, kept))[2]
+    kept = lax.empty((MOST_STAGES + 1, start.shape[0]), start.dtype)
+    _, flux, kept = lax.fori_loop(0, (stages - 1) // 2, pair, (zero, one, kept))
+    return flux, (law, bed, start, rest, step, stages, kept)
+
+
+def _mean_flux_backward(residuals, cotangent: Flux):
+    law, bed, start, rest, step, stages, kept = residuals
+    equation = _with(rest, law, bed)
+    state, cells = equation.layout.state, start.shape[0]
+    zero = jax.tree.map(jnp.zeros_like, cotangent)
 
     class Sums(NamedTuple):
         law: Any
@@ -167,9 +180,7 @@ def _mean_flux_backward(residuals, cotangent: Flux):
         h = lax.dynamic_slice(kept, (j, 0), (1, cells))[0]
         weighted = Flux(c.rate * now.x, c.rate * now.y)
         of_law, of_thickness, of_surface = equation.flux_transpose(state(h), weighted)
-        of_h, of_surface = lax.optimization_barrier(
-            (jnp.where(h > 0, of_thickness + of_surface, 0.0), of_surface)
-        )
+        of_h, of_surface = lax.optimization_barrier((jnp.where(h > 0, of_thickness + of_surface, 0.0), of_surface))
         back_flux = equation.divergence_transpose(state(of_h))
         sums = Sums(
             jax.tree.map(jnp.add, sums.law, of_law),
@@ -236,7 +247,8 @@ def apply(equation: ShallowIce, state: State, rate: Array, step: Array, flux: Fl
     ice = jnp.where(ice > 0, ice, 0.0) * equation.inside  # below 0 only by round-off
     melt = jnp.minimum(step * jnp.maximum(-rate, 0.0), ice)
     snow, melted = jnp.sum(snow), jnp.sum(melt)
-    return State(
+    return State.at(
+        equation,
         ice - melt,
         state.supplied + area * (snow - melted),
         state.applied + area * (snow + melted),
@@ -269,55 +281,52 @@ class Stabilised(dfx.AbstractSolver):
     def step(self, terms, t0, t1, y0: State, args: ShallowIce, solver_state, made_jump):
         """One step."""
         step = lax.stop_gradient(t1 - t0)
-        rate = args.balance_rate(y0.thickness, t0, t1)
-        stages = stages_needed(step, args.stiffness(args.layout.state(y0.thickness)))
+        rate = args.balance_rate(y0.thickness, t0, t1, self.transposed)
+        stages = stages_needed(step, y0.stiffness)
         if self.transposed:
-            rest = eqx.tree_at(lambda e: (e.law, e.bed, e.balance), args, (None, None, None), is_leaf=lambda x: x is None)
+            rest = eqx.tree_at(
+                lambda e: (e.law, e.bed, e.balance), args, (None, None, None), is_leaf=lambda x: x is None
+            )
             flux = _mean_flux_reverse(args.law, args.bed, y0.thickness, rate, rest, step, stages)
         else:
             flux = _mean_flux(args, y0.thickness, rate, step, stages)
         # the balance at both ends of the step (Heun): it feels the surface that the flow has left
         after = y0.thickness + step * (rate - args.divergence(flux))
-        rate = 0.5 * (rate + args.balance_rate(jnp.where(after > 0, after, 0.0) * args.inside, t0, t1))
+        after = jnp.where(after > 0, after, 0.0) * args.inside
+        rate = 0.5 * (rate + args.balance_rate(after, t0, t1, self.transposed))
         y1 = apply(args, y0, rate, step, flux)
         return y1, None, dict(y0=y0, y1=y1), None, dfx.RESULTS.successful
 
 
-class StiffnessSteps(dfx.AbstractStepSizeController):
-    """Equal steps to the next break, their number a whole one, from the stiffness of now.
+class WholeSteps(dfx.AbstractStepSizeController):
+    """Equal steps to the next break, their number a whole one, from the state of now.
 
-    Whole numbers make the schedule piecewise constant in every parameter, so that a derivative at fixed
+    A step is at most `COURANT` cells of a kinematic wave, and at most what the stages are stable over.
+    Whole numbers make the schedule piecewise constant in every parameter, so that the derivative at fixed
     steps is the derivative.
 
     Attributes:
         breaks: dates that a step must end at, ascending, the end included.
-        reach: longest step in units of the diffusion time over `length`.
-        length: m.
     """
 
     breaks: Float[Array, " break"]
-    reach: float = eqx.field(static=True)
 
-    def wrap(self, direction: Any) -> StiffnessSteps:
+    def wrap(self, direction: Any) -> WholeSteps:
         """Time runs forward."""
         return self
 
-    def _next(self, time: Array, state: State, equation: ShallowIce) -> Array:
-        stiffness = equation.stiffness(equation.layout.state(state.thickness))
-        # the same in metres and years on every grid: steps follow the flow, stages the grid
-        diffusion = stiffness / (4 * (equation.per_x**2 + equation.per_y**2))
-        longest = jnp.minimum(longest_step(stiffness), self.reach / diffusion)
+    def _next(self, time: Array, state: State) -> Array:
+        longest = jnp.minimum(longest_step(state.stiffness), COURANT / state.courant)
         end = self.breaks[jnp.searchsorted(self.breaks, time + 1e-9)]
         steps = jnp.ceil((end - time) / longest)
-        return jnp.where(steps > 1, time + (end - time) / jnp.maximum(steps, 1.0), end)
+        return lax.stop_gradient(jnp.where(steps > 1, time + (end - time) / jnp.maximum(steps, 1.0), end))
 
-    def init(self, terms, t0, t1, y0, dt0, args, func, error_order):
+    def init(self, terms, t0, t1, y0: State, dt0, args, func, error_order):
         """The first step."""
-        return lax.stop_gradient(self._next(t0, y0, args)), None
+        return self._next(t0, y0), None
 
-    def adapt_step_size(self, t0, t1, y0, y1_candidate, args, y_error, error_order, controller_state):
+    def adapt_step_size(self, t0, t1, y0, y1_candidate: State, args, y_error, error_order, controller_state):
         """Every step is kept."""
-        following = lax.stop_gradient(self._next(t1, y1_candidate, args))
         good = jnp.all(jnp.isfinite(y1_candidate.thickness))
         result = dfx.RESULTS.where(good, dfx.RESULTS.successful, dfx.RESULTS.nonlinear_divergence)
-        return True, t1, following, False, None, result
+        return True, t1, self._next(t1, y1_candidate), False, None, result

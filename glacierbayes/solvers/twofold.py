@@ -82,9 +82,7 @@ def twofold(forward: Callable, reverse: Callable) -> Callable:
 
         def push_through(stored, moved):
             fixed = stored[len(residuals) :]
-            _, result = jax.jvp(
-                lambda *m: of(forward, fixed, m), tuple(fixed[i] for i in active), tuple(moved)
-            )
+            _, result = jax.jvp(lambda *m: of(forward, fixed, m), tuple(fixed[i] for i in active), tuple(moved))
             return list(result)
 
         def pull_back(stored, cotangents):

@@ -1,0 +1,69 @@
+"""Transposes of functions that act on every point by itself.
+
+Such a function has a diagonal derivative in its fields, so one tangent gives its transpose, and each scalar
+parameter takes one tangent and one dot product. Left to JAX, the sum over the points for every parameter
+repeats the whole computation in a loop that is not vectorised: 3 to 10 times as long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, PyTree
+
+
+def transpose(
+    function: Callable, parameters: PyTree, fields: tuple[Array, ...], cotangent: Array
+) -> tuple[PyTree, tuple[Array, ...]]:
+    """The transpose of the derivative of `function(parameters, *fields)`.
+
+    Args:
+        function: pointwise in the fields; all have the shape of the result.
+        parameters: floating scalars and arrays; arrays (weights of a network) are left to JAX.
+        fields: where the derivative is taken.
+        cotangent: of the result.
+
+    Returns:
+        Cotangents of the parameters and of the fields.
+    """
+    leaves, tree = jax.tree.flatten(parameters)
+    leaves = [jnp.asarray(leaf) for leaf in leaves]
+
+    def of_leaf(i: int) -> Callable:
+        return lambda leaf: function(jax.tree.unflatten(tree, [*leaves[:i], leaf, *leaves[i + 1 :]]), *fields)
+
+    def of_field(i: int) -> Callable:
+        return lambda field: function(parameters, *fields[:i], field, *fields[i + 1 :])
+
+    def tangent(f: Callable, at: Array) -> Array:
+        return lax.optimization_barrier(jax.jvp(f, (at,), (jnp.ones_like(at),))[1])
+
+    of_leaves = [
+        jnp.vdot(tangent(of_leaf(i), leaf), cotangent) if leaf.ndim == 0 else jax.vjp(of_leaf(i), leaf)[1](cotangent)[0]
+        for i, leaf in enumerate(leaves)
+    ]
+    of_fields = tuple(tangent(of_field(i), field) * cotangent for i, field in enumerate(fields))
+    return jax.tree.unflatten(tree, of_leaves), of_fields
+
+
+def transposed(function: Callable) -> Callable:
+    """`function(parameters, field, *constants)` with its transpose in reverse mode (and no forward mode)."""
+
+    @jax.custom_vjp
+    def with_transpose(parameters: PyTree, field: Array, *constants: Any) -> Array:
+        return function(parameters, field, *constants)
+
+    def forward(parameters, field, *constants):
+        return function(parameters, field, *constants), (parameters, field, constants)
+
+    def backward(residuals, cotangent):
+        parameters, field, constants = residuals
+        of_parameters, (of_field,) = transpose(lambda p, f: function(p, f, *constants), parameters, (field,), cotangent)
+        return of_parameters, of_field, *(jnp.zeros_like(constant) for constant in constants)
+
+    with_transpose.defvjp(forward, backward)
+    return with_transpose
