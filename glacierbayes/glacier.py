@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import equinox as eqx
-import jax
+import jax.core
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from glacierbayes.errors import InputError
+
+# Width of the rim round the outline that `simulate` works in, m: snow that spills over a ridge runs about this far
+# down the other side in 20 years.
+RIM = 1600.0
 
 
 class Climate(eqx.Module):
@@ -100,7 +104,7 @@ class Glacier(eqx.Module):
             _check_axis(name, axis)
         _check_field("bed", bed)
         _check_field("thickness", thickness, lowest=0.0)
-        self.window = _window(mask, thickness)
+        self.window = _window(mask, thickness, x, y)
         self.bed, self.mask = bed, mask
         self.thickness = jnp.where(mask, thickness, 0.0)
         self.x, self.y, self.climate, self.crs = x, y, climate, crs
@@ -169,23 +173,24 @@ def _check_field(name: str, field: Array, lowest: float = -np.inf) -> None:
         raise InputError(f"Glacier: {name} is as low as {values.min():.6g} m, expected at least {lowest:g} m")
 
 
-def _window(mask: Array, thickness: Array) -> tuple[int, int, int, int]:
-    """Rows and columns of the outline and the ice, with a rim of 4 cells for an advance.
+def _window(mask: Array, thickness: Array, x: Array, y: Array) -> tuple[int, int, int, int]:
+    """Rows and columns of the outline and the ice, with a rim for an advance.
 
     Whether the rim was wide enough is checked in the run itself (`solvers.simulate`).
     """
     ice, inside = _concrete(thickness), _concrete(mask)
     rows, columns = mask.shape
-    if inside is None:
+    axes = _concrete(x), _concrete(y)
+    if inside is None or axes[0] is None or axes[1] is None:
         return 0, rows, 0, columns
     used = inside if ice is None else inside | (ice > 0)
     if not used.any():
         return 0, rows, 0, columns
-    y, x = np.nonzero(used)
-    rim = 4
+    inner_y, inner_x = np.nonzero(used)
+    rim_x, rim_y = (max(4, round(RIM / abs(axis[1] - axis[0]))) for axis in axes)
     return (
-        max(int(y.min()) - rim, 0),
-        min(int(y.max()) + rim + 1, rows),
-        max(int(x.min()) - rim, 0),
-        min(int(x.max()) + rim + 1, columns),
+        max(int(inner_y.min()) - rim_y, 0),
+        min(int(inner_y.max()) + rim_y + 1, rows),
+        max(int(inner_x.min()) - rim_x, 0),
+        min(int(inner_x.max()) + rim_x + 1, columns),
     )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from functools import reduce
+from operator import add
 from typing import Any
 
 import equinox as eqx
-import jax
+import jax.core
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
@@ -65,7 +67,7 @@ class SumOfLaws(FlowLaw):
     def mobility(self, ice: LocalIce) -> tuple[Array, Array]:
         """The sums over the laws; m2 s-1 and m s-1."""
         diffusivities, speeds = zip(*(law.mobility(ice) for law in self.laws), strict=True)
-        return sum(diffusivities[1:], diffusivities[0]), sum(speeds[1:], speeds[0])
+        return reduce(add, diffusivities), reduce(add, speeds)
 
 
 class Exponent(eqx.Module):

@@ -35,12 +35,23 @@ class GeodeticBalance(eqx.Module):
         """Takes scalars or sequences of equal length.
 
         Raises:
-            InputError: a sigma is not positive, or a period ends before it starts.
+            InputError: lengths differ, a balance is not a number, a sigma is not positive, or a period ends
+                before it starts.
         """
         self.balance = jnp.atleast_1d(jnp.asarray(balance, float))
         self.sigma = jnp.atleast_1d(jnp.asarray(sigma, float))
         self.start = tuple(float(t) for t in _sequence(start))
         self.end = tuple(float(t) for t in _sequence(end))
+        lengths = self.balance.size, self.sigma.size, len(self.start), len(self.end)
+        if len(set(lengths)) > 1:
+            raise InputError(
+                f"GeodeticBalance: balance, sigma, start and end have lengths {lengths}, "
+                "expected one balance, sigma, start and end for every period"
+            )
+        if not bool(jnp.all(jnp.isfinite(self.balance))):
+            raise InputError(
+                f"GeodeticBalance: balance is {self.balance}, expected m w.e. per year; leave out periods without one"
+            )
         if not bool(jnp.all(self.sigma > 0)):
             raise InputError(f"GeodeticBalance: sigma is {self.sigma}, expected positive m w.e. per year")
         if any(a >= b for a, b in zip(self.start, self.end, strict=True)):
@@ -68,14 +79,14 @@ class GeodeticBalance(eqx.Module):
         # a published sigma that is smaller than its own density share cannot be all of it
         return jnp.sqrt(jnp.maximum(self.sigma**2 - share**2, (0.5 * self.sigma) ** 2))
 
-    def sample(self, history: History, density: Float[Array, ""] | float, observed: bool = True) -> None:
+    def sample(self, history: History, density: Float[Array, ""] | float) -> None:
         """The likelihood, one entry a period, as site `geodetic_balance`."""
         expected = self.predict(history, density)
         numpyro.deterministic("modelled_balance", expected)
         numpyro.sample(
             "geodetic_balance",
             dist.Normal(expected, self.sigma_without_density),
-            obs=self.balance if observed else None,
+            obs=self.balance,
         )
 
 

@@ -127,7 +127,6 @@ class Velocity(eqx.Module):
         history: History,
         discrepancy: Float[Array, ""] | float,
         degrees_of_freedom: Float[Array, ""] | float,
-        observed: bool = True,
     ) -> None:
         """The likelihood, one entry a block, as site `velocity`: Student-t about the modelled components.
 
@@ -142,5 +141,5 @@ class Velocity(eqx.Module):
         numpyro.sample(
             "velocity",
             dist.StudentT(degrees_of_freedom, expected, scale).to_event(1),
-            obs=self.velocity if observed else None,
+            obs=self.velocity,
         )

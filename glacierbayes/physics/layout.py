@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 
 
 class Layout(eqx.Module):
     """Where the cells of a (rows, columns) grid lie in the vector.
 
-    Three lengths occur: "cells" (the padded grid), "faces" (one reach more at both ends) and "state" (two
-    reaches more). Face p of x lies between cells p and p + 1, face p of y between p and p + width.
+    Four lengths occur: "cells" (the padded grid), "faces" (one reach more at both ends), "slopes" (two
+    reaches more) and "state" (three). Face p of x lies between cells p and p + 1, face p of y between p and p + width.
     """
 
     rows: int = eqx.field(static=True)
@@ -32,12 +32,16 @@ class Layout(eqx.Module):
         """The largest offset that a slice may have."""
         return self.width + 1
 
-    def cells(self, field: Float[Array, "y x"], mode: str = "constant") -> Float[Array, " cells"]:
+    def cells(self, field: Shaped[Array, "y x"], mode: str = "constant") -> Shaped[Array, " cells"]:
         """A field of the grid as cells; ghosts are 0, or with mode "edge" the value beside them."""
         return jnp.pad(field, 1, mode=mode).ravel()
 
     def state(self, cells: Float[Array, " cells"]) -> Float[Array, " state"]:
         """Cells with both margins, which are 0."""
+        return jnp.pad(cells, 3 * self.reach)
+
+    def slopes(self, cells: Float[Array, " cells"]) -> Float[Array, " slopes"]:
+        """Cells with as much margin as slopes have, 0."""
         return jnp.pad(cells, 2 * self.reach)
 
     def grid(self, cells: Float[Array, " cells"]) -> Float[Array, "y x"]:
@@ -45,5 +49,5 @@ class Layout(eqx.Module):
         return cells.reshape(self.rows + 2, self.width)[1:-1, 1:-1]
 
     def shift(self, longer: Array, offset: int) -> Array:
-        """The neighbours at an offset: state to faces, or faces to cells."""
+        """The neighbours at an offset, one length down: state to slopes, slopes to faces, faces to cells."""
         return longer[self.reach + offset : longer.shape[0] - self.reach + offset]

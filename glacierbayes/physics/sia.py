@@ -2,7 +2,8 @@
 
 dH/dt = div(D grad S) + b with S = B + H (Mahaffy 1976, doi 10.1029/JC081i006p01059). Fluxes live on the
 faces between cells, so that what leaves one cell enters the next. The slope across a face is the
-difference of its two cells, the slope along it the mean of the four differences beside it.
+difference of its two cells, the slope along it the mean of the four differences beside it. A difference counts only as far as there
+is ice in the higher cell: the rock wall beside a glacier drives no ice, and its slope is not the ice's.
 
 XLA recomputes a shared intermediate in every consumer; the barriers stop that.
 """
@@ -26,6 +27,7 @@ from glacierbayes.physics.mass_balance import MassBalance
 # A face takes the mean thickness of its cells, but no more than this many times that of the cell the ice
 # comes from: none leaves bare rock, and where neighbours differ by less than a factor 2 nothing is cut.
 DONOR_LIMIT = 1.5
+THIN = 10.0  # m; ice thinner than this in the higher cell makes its slope count in proportion
 FLAT = 1e-20  # added to the slope squared: a finite gradient of the slope on level ice
 
 
@@ -43,6 +45,14 @@ class _Face(NamedTuple):
     second: Array
     across: Array
     along: Array
+
+
+class _Slope(NamedTuple):
+    """The two cells beside a difference of the surface, and its slope from the first to the second."""
+
+    first: Array
+    second: Array
+    drop: Array
 
 
 class ShallowIce(eqx.Module):
@@ -68,16 +78,27 @@ class ShallowIce(eqx.Module):
     per_y: Float[Array, ""]
     layout: Layout
 
+    def slopes(self, thickness: Float[Array, " state"]) -> tuple[_Slope, _Slope]:
+        """The cells beside every difference of the surface along x and y, and its drop in m per m."""
+        shift, w = self.layout.shift, self.layout.width
+        thickness, s = lax.optimization_barrier((thickness, thickness + self.bed))
+        h, here = shift(thickness, 0), shift(s, 0)
+        return (
+            _Slope(h, shift(thickness, 1), (shift(s, 1) - here) * self.per_x),
+            _Slope(h, shift(thickness, w), (shift(s, w) - here) * self.per_y),
+        )
+
     def faces(self, thickness: Float[Array, " state"]) -> tuple[_Face, _Face]:
         """Thickness and slopes at the x-faces and the y-faces."""
         shift, w = self.layout.shift, self.layout.width
-        thickness, s = lax.optimization_barrier((thickness, thickness + self.bed))
-        beside_x = shift(s, w) + shift(s, w + 1) - shift(s, -w) - shift(s, 1 - w)
-        beside_y = shift(s, 1) + shift(s, w + 1) - shift(s, -1) - shift(s, w - 1)
-        here, h = shift(s, 0), shift(thickness, 0)
+        slope_x, slope_y = self.slopes(thickness)
+        h = shift(thickness, 0)
+        x, y = lax.optimization_barrier((driving_slope(*slope_x), driving_slope(*slope_y)))
+        along_x = shift(y, 0) + shift(y, 1) + shift(y, -w) + shift(y, 1 - w)
+        along_y = shift(x, 0) + shift(x, w) + shift(x, -1) + shift(x, w - 1)
         return (
-            _Face(h, shift(thickness, 1), (shift(s, 1) - here) * self.per_x, beside_x * (0.25 * self.per_y)),
-            _Face(h, shift(thickness, w), (shift(s, w) - here) * self.per_y, beside_y * (0.25 * self.per_x)),
+            _Face(shift(h, 0), shift(h, 1), shift(x, 0), 0.25 * along_x),
+            _Face(shift(h, 0), shift(h, w), shift(y, 0), 0.25 * along_y),
         )
 
     def flux(self, thickness: Float[Array, " state"]) -> Flux:
@@ -91,7 +112,7 @@ class ShallowIce(eqx.Module):
         out_x = shift(flux.x, 0) - shift(flux.x, -1)
         return out_x * self.per_x + (shift(flux.y, 0) - shift(flux.y, -w)) * self.per_y
 
-    def divergence_transpose(self, cells: Float[Array, " state"]) -> Flux:
+    def divergence_transpose(self, cells: Float[Array, " slopes"]) -> Flux:
         """The transpose of `divergence`, for cells within margins."""
         shift, w = self.layout.shift, self.layout.width
         here = shift(cells, 0)
@@ -113,14 +134,22 @@ class ShallowIce(eqx.Module):
         law_x, x = _face_transpose(self.law, x, cotangent.x)
         law_y, y = _face_transpose(self.law, y, cotangent.y)
         law = jax.tree.map(jnp.add, law_x, law_y)
-        shift, w = self.layout.shift, self.layout.width
+        shift, w, reach = self.layout.shift, self.layout.width, self.layout.reach
         of_thickness = shift(x.first, 0) + shift(x.second, -1) + shift(y.first, 0) + shift(y.second, -w)
-        across = (shift(x.across, -1) - shift(x.across, 0)) * self.per_x
-        across += (shift(y.across, -w) - shift(y.across, 0)) * self.per_y
-        beside_x = shift(x.along, -w) + shift(x.along, -w - 1) - shift(x.along, w) - shift(x.along, w - 1)
-        beside_y = shift(y.along, -1) + shift(y.along, -w - 1) - shift(y.along, 1) - shift(y.along, 1 - w)
-        along = beside_x * (0.25 * self.per_y) + beside_y * (0.25 * self.per_x)
-        return law, of_thickness, across + along
+        along_x = shift(y.along, 0) + shift(y.along, -w) + shift(y.along, 1) + shift(y.along, 1 - w)
+        along_y = shift(x.along, 0) + shift(x.along, -1) + shift(x.along, w) + shift(x.along, w - 1)
+        slopes = (shift(x.across, 0) + 0.25 * along_x, shift(y.across, 0) + 0.25 * along_y)
+        of_surface = jnp.zeros_like(of_thickness)
+        # beyond the padded grid there is no ice, no flux and no cotangent: two reaches may be cut
+        for slope, cotangent, offset, per in zip(
+            self.slopes(thickness), lax.optimization_barrier(slopes), (1, w), (self.per_x, self.per_y), strict=True
+        ):
+            slope = _Slope(*(part[2 * reach : part.shape[0] - 2 * reach] for part in slope))
+            of_slope = _driving_slope_transpose(slope, cotangent)
+            first, second, drop = (jnp.pad(part, reach) for part in lax.optimization_barrier(of_slope))
+            of_thickness += shift(first, 0) + shift(second, -offset)
+            of_surface += (shift(drop, -offset) - shift(drop, 0)) * per
+        return law, of_thickness, of_surface
 
     def rates(self, thickness: Float[Array, " state"]) -> tuple[Float[Array, ""], Float[Array, ""]]:
         """How fast the flow can answer, for the choice of steps; not differentiated.
@@ -159,7 +188,7 @@ class ShallowIce(eqx.Module):
         """
         if self.balance is None:
             return jnp.zeros_like(thickness)
-        reach = 2 * self.layout.reach
+        reach = 3 * self.layout.reach
         surface = thickness + self.bed[reach : self.bed.shape[0] - reach]
         of = pointwise.transposed(_rate) if transposed else _rate
         rate = of(self.balance, surface, start, end)
@@ -168,6 +197,26 @@ class ShallowIce(eqx.Module):
 
 def _rate(balance: MassBalance, surface: Array, start: Array, end: Array) -> Array:
     return balance.rate(surface, start, end)
+
+
+def driving_slope(first: Array, second: Array, drop: Array) -> Array:
+    """The slope between two cells as far as there is ice in the higher one, elementwise.
+
+    Args:
+        first, second: thickness of the two cells, m.
+        drop: slope of the surface from the first to the second.
+    """
+    donor = jnp.where(drop < 0, first, second)
+    return drop * jnp.where(donor < THIN, donor * (1 / THIN), 1.0)
+
+
+def _driving_slope_transpose(slope: _Slope, cotangent: Array) -> _Slope:
+    """The transpose of the derivative of `driving_slope`."""
+    downward = slope.drop < 0
+    donor = jnp.where(downward, slope.first, slope.second)
+    of_donor = jnp.where(donor < THIN, cotangent * slope.drop * (1 / THIN), 0.0)
+    of_drop = cotangent * jnp.where(donor < THIN, donor * (1 / THIN), 1.0)
+    return _Slope(jnp.where(downward, of_donor, 0.0), jnp.where(downward, 0.0, of_donor), of_drop)
 
 
 def _donor_limited(face: _Face) -> Array:
@@ -214,11 +263,20 @@ def surface_velocity(law: FlowLaw, thickness: Any, surface: Any, dx: Any, dy: An
         dx, dy: cell widths, m; dy is negative where y descends.
 
     Returns:
-        vx, vy: (y, x), along the map's x and y, m per year; slopes are central differences, one-sided at
-        the grid's edge.
+        vx, vy: (y, x), along the map's x and y, m per year. A slope is the mean of the differences to both
+        neighbours, each counted as in the flux; at the grid's edge there is one.
     """
-    slope_y, slope_x = jnp.gradient(surface)
-    slope_x, slope_y = slope_x / dx, slope_y / dy
+
+    def slope(axis: int, width: Any) -> Array:
+        low = (slice(None),) * axis + (slice(None, -1),)
+        high = (slice(None),) * axis + (slice(1, None),)
+        drop = driving_slope(thickness[low], thickness[high], surface[high] - surface[low]) / width
+        pad = [(0, 0), (0, 0)]
+        pad[axis] = (1, 1)
+        both = jnp.pad(drop, pad, mode="edge")
+        return 0.5 * (both[low] + both[high])
+
+    slope_x, slope_y = slope(1, dx), slope(0, dy)
     _, mobility = law.mobility(LocalIce(thickness, slope_x**2 + slope_y**2 + FLAT))
     mobility = constants.SECONDS_PER_YEAR * mobility
     return -mobility * slope_x, -mobility * slope_y

@@ -65,15 +65,17 @@ def simulate(
     breaks = np.asarray(sorted({*turns, *times[1:]}))
     dates = np.asarray(times)
 
-    def run(window: tuple[int, int, int, int]) -> Any:
-        return _run(glacier, law, balance, window, breaks, dates)
+    run = partial(_run, glacier, law, balance, breaks, dates)
+    rows, columns = glacier.bed.shape
+    whole = (0, rows, 0, columns)
+    thickness, totals, ok = run(glacier.window)
+    if glacier.window != whole:
+        # ice that reached the window's edge left it: only then does the window change anything
+        thickness, totals, ok = lax.cond(totals[2] > 0, lambda: run(whole), lambda: (thickness, totals, ok))
+    return History(tuple(times), thickness, *totals, ok, glacier, law)
 
-    whole = (0, glacier.bed.shape[0], 0, glacier.bed.shape[1])
-    thickness, totals, ok = run(whole)
-    return History(tuple(times), thickness, totals[0], totals[1], totals[2], ok, glacier, law)
 
-
-def _run(glacier, law, balance, window, breaks, times):
+def _run(glacier, law, balance, breaks, times, window):
     """The run in a window; thickness comes back on the whole grid."""
     y0, y1, x0, x1 = window
     layout = Layout(y1 - y0, x1 - x0)

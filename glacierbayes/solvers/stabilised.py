@@ -181,7 +181,7 @@ def _mean_flux_backward(residuals, cotangent: Flux):
         weighted = Flux(c.rate * now.x, c.rate * now.y)
         of_law, of_thickness, of_surface = equation.flux_transpose(state(h), weighted)
         of_h, of_surface = lax.optimization_barrier((jnp.where(h > 0, of_thickness + of_surface, 0.0), of_surface))
-        back_flux = equation.divergence_transpose(state(of_h))
+        back_flux = equation.divergence_transpose(equation.layout.slopes(of_h))
         sums = Sums(
             jax.tree.map(jnp.add, sums.law, of_law),
             jax.tree.map(lambda a, b: a + c.first_rate * b, sums.first, now),
@@ -236,7 +236,7 @@ def apply(equation: ShallowIce, state: State, rate: Array, step: Array, flux: Fl
     gone = step * gone
     short = gone > jnp.maximum(ice, LEAST)
     share = jnp.where(short, ice / jnp.where(short, gone, 1.0), 1.0)
-    share = layout.state(share)
+    share = layout.slopes(share)
     here = shift(share, 0)
     flux = Flux(
         flux.x * jnp.where(flux.x > 0, here, shift(share, 1)),
@@ -278,7 +278,7 @@ class Stabilised(dfx.AbstractSolver):
         """The vector field, as diffrax asks for it."""
         return terms.vf(t0, y0, args)
 
-    def step(self, terms, t0, t1, y0: State, args: ShallowIce, solver_state, made_jump):
+    def step(self, terms, t0: Any, t1: Any, y0: State, args: ShallowIce, solver_state, made_jump):
         """One step."""
         step = lax.stop_gradient(t1 - t0)
         rate = args.balance_rate(y0.thickness, t0, t1, self.transposed)
@@ -321,12 +321,14 @@ class WholeSteps(dfx.AbstractStepSizeController):
         steps = jnp.ceil((end - time) / longest)
         return lax.stop_gradient(jnp.where(steps > 1, time + (end - time) / jnp.maximum(steps, 1.0), end))
 
-    def init(self, terms, t0, t1, y0: State, dt0, args, func, error_order):
+    def init(self, terms, t0: Any, t1: Any, y0: State, dt0, args, func, error_order):
         """The first step."""
         return self._next(t0, y0), None
 
-    def adapt_step_size(self, t0, t1, y0, y1_candidate: State, args, y_error, error_order, controller_state):
+    def adapt_step_size(self, t0: Any, t1: Any, y0, y1_candidate: State, args, y_error, error_order, controller_state):
         """Every step is kept."""
-        good = jnp.all(jnp.isfinite(y1_candidate.thickness))
-        result = dfx.RESULTS.where(good, dfx.RESULTS.successful, dfx.RESULTS.nonlinear_divergence)
+        # what is not a number becomes 0 where thickness is kept positive; the outflow still holds it
+        good = jnp.all(jnp.isfinite(y1_candidate.thickness)) & jnp.isfinite(y1_candidate.outflow)
+        diverged: Any = dfx.RESULTS.nonlinear_divergence
+        result = dfx.RESULTS.where(good, dfx.RESULTS.successful, diverged)
         return True, t1, self._next(t1, y1_candidate), False, None, result

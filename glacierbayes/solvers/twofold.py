@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import jax
+import jax.core
 import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
@@ -31,20 +31,23 @@ def _abstract(*args, push: Callable, pull: Callable, stored: int):
 
 
 def _transpose(cotangents, *args, push: Callable, pull: Callable, stored: int):
-    filled = [jnp.zeros(ct.aval.shape, ct.aval.dtype) if type(ct) is ad.Zero else ct for ct in cotangents]
+    filled = [ad.instantiate_zeros(ct) for ct in cotangents]
     return [None] * stored + list(pull(args[:stored], filled))
 
 
 def _batch(args, dims, *, push: Callable, pull: Callable, stored: int):
-    in_axes = (tuple(dims[:stored]), tuple(dims[stored:]))  # None where not mapped, as in vmap
+    size = next(a.shape[d] for a, d in zip(args, dims, strict=True) if d is not None)
+    kept = tuple(dims[:stored])  # None where not mapped, as in vmap
+
+    def first(tangent: Any, dim: int | None) -> Any:
+        # one that is not mapped is spread out here, so that the transpose of the spreading adds up the batch
+        return jnp.broadcast_to(tangent, (size, *tangent.shape)) if dim is None else jnp.moveaxis(tangent, dim, 0)
 
     def mapped(kind: Callable) -> Callable:
-        return jax.vmap(lambda a, b: kind(a, b), in_axes=in_axes, out_axes=0)
+        return jax.vmap(lambda a, b: kind(a, b), in_axes=(kept, 0), out_axes=0)
 
-    def no_pull(*_):
-        raise NotImplementedError("transpose a batch of runs inside vmap: write vmap(grad(f)), not grad(vmap(f))")
-
-    out = _tangent_map.bind(*args, push=mapped(push), pull=no_pull, stored=stored)
+    tangents = map(first, args[stored:], dims[stored:])
+    out = _tangent_map.bind(*args[:stored], *tangents, push=mapped(push), pull=mapped(pull), stored=stored)
     return out, [0] * len(out)
 
 

@@ -1,0 +1,186 @@
+"""From chunks to an ArviZ `DataTree` with named dimensions, units and provenance."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from glacierbayes.glacier import Glacier
+from glacierbayes.inference.chunks import chunk_path, finished_chunks, read_arrays
+from glacierbayes.inference.problem import Problem
+from glacierbayes.observations.observations import Observations
+
+PACKAGES = ("jax", "numpyro", "diffrax", "equinox", "arviz", "numpy", "xarray")
+
+# what observations leave in a trace; everything else is described where it is sampled
+DIMENSIONS = {
+    "velocity": ("block", "component"),
+    "modelled_velocity": ("block", "component"),
+    "geodetic_balance": ("period",),
+    "modelled_balance": ("period",),
+}
+DESCRIPTIONS = {
+    "velocity": ("m yr-1", "mean surface velocity of a block"),
+    "modelled_velocity": ("m yr-1", "modelled mean surface velocity of a block, without noise"),
+    "geodetic_balance": ("m yr-1", "geodetic mass balance, m w.e. per year, as published at 850 kg m-3"),
+    "modelled_balance": ("m yr-1", "modelled geodetic mass balance, m w.e. per year, without noise"),
+}
+STATISTICS = {
+    "diverging": ("1", "the trajectory diverged, for another reason than a failed solve"),
+    "solver_failed": ("1", "the trajectory met a failed solve and was rejected"),
+    "energy": ("1", "energy of the transition"),
+    "lp": ("1", "log density of the unconstrained draw"),
+    "acceptance_rate": ("1", "mean acceptance probability of the trajectory"),
+    "step_size": ("1", "step size of the leapfrog"),
+    "n_steps": ("1", "gradients of the trajectory"),
+    "tree_depth": ("1", "doublings of the trajectory"),
+}
+
+
+def collect(folder: Path, chains: int) -> dict[str, np.ndarray]:
+    """All draws after the warm-up, (chain, draw, ...)."""
+    stacked: list[dict[str, np.ndarray]] = []
+    for chain in range(chains):
+        parts = [read_arrays(chunk_path(folder, chain, i)) for i in range(finished_chunks(folder, chain))]
+        draws = [part for part in parts if not part["warmup"]]
+        names = [n for n in draws[0] if "/" in n or n in STATISTICS]
+        stacked.append({name: np.concatenate([part[name] for part in draws]) for name in names})
+    return {name: np.stack([chain[name] for chain in stacked]) for name in stacked[0]}
+
+
+def build_tree(
+    problem: Problem, glacier: Any, observations: Any, folder: Path, chains: int, attributes: dict[str, Any]
+) -> xr.DataTree:
+    """The result of a run.
+
+    Args:
+        problem: the model and its data.
+        glacier, observations: one of each, or tuples.
+        folder: with the chunks of all chains.
+        chains: how many.
+        attributes: of the root.
+    """
+    arrays = collect(folder, chains)
+    priors = [read_arrays(folder / f"prior{chain}.npz") for chain in range(chains)]
+    attributes = {**attributes, "prior_solves_failed": int(sum(int(part["failed"]) for part in priors))}
+    pieces = {n: np.concatenate([p[n] for p in priors if n in p])[None] for n in priors[0] if n != "failed"}
+
+    def part(source: dict[str, np.ndarray], group: str) -> dict[str, np.ndarray]:
+        return {n.split("/")[1]: v for n, v in source.items() if n.startswith(f"{group}/")}
+
+    def parameters(source: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        derived = {n: v for n, v in part(source, "derived").items() if n not in DIMENSIONS}
+        return {**part(source, "sites"), **derived}
+
+    def predictions(source: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {**part(source, "predictive"), **{n: v for n, v in part(source, "derived").items() if n in DIMENSIONS}}
+
+    groups = {
+        "posterior": parameters(arrays),
+        "posterior_predictive": predictions(arrays),
+        "log_likelihood": part(arrays, "log_likelihood"),
+        "sample_stats": {n: v for n, v in arrays.items() if n in STATISTICS},
+        "prior": parameters(pieces),
+        "prior_predictive": predictions(pieces),
+    }
+    units = problem.statements["units"]
+    sampled = set(problem.names)
+    coords = _coordinates(glacier, observations)
+    tree = {"/": xr.Dataset(attrs=_clean(attributes))}
+    for group, variables in groups.items():
+        tree[group] = xr.Dataset(
+            {
+                name: _variable(name, value, group, units, sampled, coords)
+                for name, value in variables.items()
+            },
+            attrs={"inference_library": "numpyro", "sample_dims": ["chain", "draw"]},
+        )
+    tree["observed_data"] = xr.Dataset(
+        {name: _variable(name, value, "observed_data", units, sampled, coords) for name, value in problem.observed_values().items()}
+    )
+    tree["constant_data"] = _constants(glacier, observations, coords)
+    return xr.DataTree.from_dict(tree, name="glacierbayes")
+
+
+def _variable(name: str, value: np.ndarray, group: str, units: dict, sampled: set, coords: dict) -> xr.DataArray:
+    lead = () if group == "observed_data" else ("chain", "draw")
+    own = DIMENSIONS.get(name, tuple(f"{name}_dim_{i}" for i in range(value.ndim - len(lead))))
+    dims = (*lead, *own)[: value.ndim]
+    unit, label = {**DESCRIPTIONS, **STATISTICS, **units}.get(name, ("1", name.replace("_", " ")))
+    if group == "log_likelihood":
+        unit, label = "1", f"log likelihood of {name}"
+    attributes = {"units": unit, "long_name": label}
+    if group in ("posterior", "prior"):
+        attributes["derived"] = int(name not in sampled)
+    known = {dim: coords[dim] for dim in dims if dim in coords}
+    for dim, size in zip(dims, value.shape, strict=True):
+        known.setdefault(dim, np.arange(size))
+    return xr.DataArray(value, dims=dims, coords=known, attrs=attributes)
+
+
+def _coordinates(glacier: Any, observations: Any) -> dict[str, Any]:
+    if not isinstance(observations, Observations):
+        return {"component": ["vx", "vy"]}
+    coords: dict[str, Any] = {"component": ["vx", "vy"]}
+    if observations.velocity is not None:
+        coords["block"] = np.arange(observations.velocity.velocity.shape[0])
+    if observations.geodetic is not None:
+        coords["period"] = [
+            f"{a:g}-{b:g}" for a, b in zip(observations.geodetic.start, observations.geodetic.end, strict=True)
+        ]
+    return coords
+
+
+def _constants(glacier: Any, observations: Any, coords: dict[str, Any]) -> xr.Dataset:
+    if not isinstance(glacier, Glacier):
+        return xr.Dataset()
+    grid = {
+        "bed": (glacier.bed, "m", "bed elevation of the named thickness product"),
+        "thickness": (glacier.thickness, "m", "ice thickness of the named product"),
+        "mask": (np.asarray(glacier.mask, "int8"), "1", "outline"),
+    }
+    dataset = xr.Dataset(
+        {n: (("y", "x"), np.asarray(v), {"units": u, "long_name": label}) for n, (v, u, label) in grid.items()},
+        coords={
+            "y": ("y", np.asarray(glacier.y), {"units": "m", "long_name": "projected y"}),
+            "x": ("x", np.asarray(glacier.x), {"units": "m", "long_name": "projected x"}),
+        },
+    )
+    velocity = observations.velocity if isinstance(observations, Observations) else None
+    if velocity is not None:
+        label = "block of the velocity that a cell counts in, -1 for none"
+        dataset["velocity_block"] = (("y", "x"), np.asarray(velocity.block), {"units": "1", "long_name": label})
+        for name, values, long_name in (
+            ("x", velocity.x, "projected x of a block"),
+            ("y", velocity.y, "projected y of a block"),
+            ("thickness", velocity.ice_thickness, "mean ice thickness of a block, named product"),
+        ):
+            attributes = {"units": "m", "long_name": long_name}
+            dataset[f"velocity_block_{name}"] = ("block", np.asarray(values), attributes)
+        attributes = {"units": "m yr-1", "long_name": "standard error of the velocity product"}
+        dataset["velocity_sigma"] = (("block", "component"), np.asarray(velocity.sigma), attributes)
+        dataset = dataset.assign_coords(block=coords["block"], component=coords["component"])
+    geodetic = observations.geodetic if isinstance(observations, Observations) else None
+    if geodetic is not None:
+        attributes = {"units": "m yr-1", "long_name": "published standard error, m w.e. per year"}
+        dataset["geodetic_balance_sigma"] = ("period", np.asarray(geodetic.sigma), attributes)
+        dataset = dataset.assign_coords(period=coords["period"])
+    return dataset
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that the numbers depend on."""
+    from glacierbayes import __version__
+
+    return {"glacierbayes": __version__} | {name: importlib.metadata.version(name) for name in PACKAGES}
+
+
+def _clean(attributes: dict[str, Any]) -> dict[str, Any]:
+    """Attributes as NetCDF takes them."""
+    plain = (str, int, float)
+    return {k: v if isinstance(v, plain) else json.dumps(v) for k, v in attributes.items()}

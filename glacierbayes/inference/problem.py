@@ -1,0 +1,111 @@
+"""`Problem`: a model with its data as functions of one unconstrained vector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float
+from numpyro import handlers
+from numpyro.distributions import biject_to
+from numpyro.infer.util import potential_energy
+
+from glacierbayes import priors
+from glacierbayes.errors import InputError
+
+
+class Problem:
+    """A NumPyro model with its data and options.
+
+    Attributes:
+        names: sampled sites, in the order of the vector.
+        shapes: of the sampled sites.
+        dimension: length of the vector.
+        observed: names of the observed sites.
+        statements: what the model says of itself (`priors.state`), and units by name.
+    """
+
+    def __init__(self, model: Callable, glacier: Any, observations: Any, options: dict[str, Any]):
+        """Traces the model once, without running it.
+
+        Raises:
+            InputError: the model knows no such option, or nothing that was observed enters it.
+        """
+        self.model, self.arguments, self.options = model, (glacier, observations), options
+        sites: dict[str, dict] = {}
+
+        def trace(key: Array) -> None:
+            for name, site in self._trace(handlers.seed(model, key)).items():
+                if site["type"] == "sample":
+                    sites[name] = site
+
+        with priors.statements() as found:
+            try:
+                jax.eval_shape(trace, jax.random.key(0))
+            except TypeError as error:
+                if "argument" in str(error) and "model()" in str(error):
+                    raise InputError(f"options of the model: {error}; see the model's file") from error
+                raise
+        self.statements = found
+        self.observed = [name for name, site in sites.items() if site["is_observed"] and name != "solver"]
+        latent = {name: site for name, site in sites.items() if not site["is_observed"]}
+        if observations is not None and not self.observed:
+            raise InputError(
+                "no observation that the model can use: it needs surface velocity (millan_vx, millan_vy in "
+                "gridded_data.nc) or a geodetic balance (reference_mb in mb_calib.json); add one of them"
+            )
+        self._transforms = {name: biject_to(site["fn"].support) for name, site in latent.items()}
+        self.names = list(latent)
+        self.shapes = {name: site["value"].shape for name, site in latent.items()}
+        template = {
+            name: jnp.zeros(jax.eval_shape(self._transforms[name].inv, site["value"]).shape)
+            for name, site in latent.items()
+        }
+        flat, self._unravel = ravel_pytree(template)
+        self.dimension = flat.shape[0]
+
+    def _trace(self, model: Callable) -> dict[str, dict]:
+        return handlers.trace(model).get_trace(*self.arguments, **self.options)
+
+    def potential(self, vector: Float[Array, " dimension"]) -> Float[Array, ""]:
+        """Minus the log density of the unconstrained vector; not finite where the solve failed."""
+        return potential_energy(self.model, self.arguments, self.options, self._unravel(vector))
+
+    def prior_vector(self, key: Array) -> Float[Array, " dimension"]:
+        """An unconstrained draw from the prior; under `jax.jit` the solve falls away."""
+        trace = self._trace(handlers.seed(self.model, key))
+        values = {name: self._transforms[name].inv(trace[name]["value"]) for name in self.names}
+        return ravel_pytree(values)[0]
+
+    def evaluate(self, vector: Float[Array, " dimension"], key: Array) -> dict[str, dict[str, Array]]:
+        """Everything that one draw says, from one solve.
+
+        Returns:
+            "sites": parameters; "derived": deterministics; "log_likelihood", "predictive": by observed site.
+        """
+        values = {name: self._transforms[name](z) for name, z in self._unravel(vector).items()}
+        trace = self._trace(handlers.seed(handlers.substitute(self.model, data=values), key))
+        keys = jax.random.split(key, max(len(self.observed), 1))
+        distributions = {name: trace[name]["fn"] for name in self.observed}
+        return {
+            "sites": {name: jnp.asarray(values[name]) for name in self.names},
+            "derived": {n: jnp.asarray(s["value"]) for n, s in trace.items() if s["type"] == "deterministic"},
+            "log_likelihood": {n: f.log_prob(trace[n]["value"]) for n, f in distributions.items()},
+            "predictive": {n: f.sample(k) for (n, f), k in zip(distributions.items(), keys, strict=True)},
+        }
+
+    def observed_values(self) -> dict[str, np.ndarray]:
+        """The data as the observed sites hold them."""
+        found: dict[str, np.ndarray] = {}
+
+        def trace(key: Array) -> dict[str, Array]:
+            sites = self._trace(handlers.seed(self.model, key))
+            return {name: jnp.asarray(sites[name]["value"]) for name in self.observed}
+
+        found.update({name: np.asarray(v) for name, v in jax.jit(trace)(jax.random.key(0)).items()})
+        return found
+

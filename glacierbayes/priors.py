@@ -1,0 +1,242 @@
+"""Priors and blocks that several models share, with their units and their reasons.
+
+A block samples its parameters under the field's names and returns what the physics wants: a law, a balance,
+a glacier. A model is a few of them in a row; write your own beside them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from contextvars import ContextVar
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+from jaxtyping import Array
+from numpyro.distributions.transforms import SigmoidTransform
+
+from glacierbayes import constants, laws
+from glacierbayes.errors import InputError
+from glacierbayes.glacier import Glacier
+from glacierbayes.observations.observations import Observations
+from glacierbayes.physics.mass_balance import LinearGradient, MassBalance, TemperatureIndex
+from glacierbayes.solvers.history import History
+
+_statements: ContextVar[dict[str, Any] | None] = ContextVar("statements", default=None)
+
+
+@contextlib.contextmanager
+def statements() -> Iterator[dict[str, Any]]:
+    """Collects what a model states about itself while it runs inside: `state` below, units of variables."""
+    found: dict[str, Any] = {"units": {}}
+    token = _statements.set(found)
+    try:
+        yield found
+    finally:
+        _statements.reset(token)
+
+
+def state(name: str, value: str) -> None:
+    """Something that a reader of the result must know, kept in its attributes."""
+    found = _statements.get()
+    if found is not None:
+        found[name] = value
+
+
+def _describe(name: str, units: str, long_name: str) -> None:
+    found = _statements.get()
+    if found is not None:
+        found["units"][name] = (units, long_name)
+
+
+def sample(name: str, prior: Any, units: str, long_name: str) -> Array:
+    """`numpyro.sample` with units and a name for the result file."""
+    _describe(name, units, long_name)
+    return numpyro.sample(name, prior)
+
+
+def derived(name: str, value: Array, units: str, long_name: str) -> Array:
+    """`numpyro.deterministic` with units and a name for the result file."""
+    _describe(name, units, long_name)
+    return numpyro.deterministic(name, value)
+
+
+def lognormal(median: Any, factor: float) -> dist.Distribution:
+    """Two thirds of the mass within a factor of the median."""
+    return dist.LogNormal(jnp.log(median), np.log(factor))
+
+
+def fraction(median: float, width: float) -> dist.Distribution:
+    """Between 0 and 1, normal on the logit scale."""
+    centre = np.log(median / (1 - median))
+    return dist.TransformedDistribution(dist.Normal(centre, width), SigmoidTransform())
+
+
+# Flow ---------------------------------------------------------------------------------------------------------
+
+
+def reference_geometry(glacier: Glacier) -> tuple[float, float]:
+    """Thickness (m) and slope at which the reference speed is stated: medians over ice thicker than 50 m.
+
+    The slope is that of the surface over three cells, so that it is no noise of the elevation model.
+    """
+    with jax.ensure_compile_time_eval():  # a number, though the model is being traced
+        thickness, surface = np.asarray(glacier.thickness), np.asarray(glacier.surface)
+        spacing = float(glacier.dx), float(glacier.dy)
+    dy, dx = np.gradient(surface)
+    slope = np.hypot(dx / spacing[0], dy / spacing[1])
+    thick = thickness > 50.0
+    thick = thick if thick.any() else thickness > 0
+    if not thick.any():
+        raise InputError("priors: the glacier has no ice, and so no reference thickness")
+    return float(np.median(thickness[thick])), float(np.median(slope[thick]))
+
+
+def flow(glacier: Glacier, scale: Any = 1.0, sliding: bool = True) -> laws.FlowLaw:
+    """Creep, with sliding or without, sampled on what the data see.
+
+    A, C and the thickness scale are correlated at nearly -1 given a velocity. The surface speed at a reference
+    thickness and slope is what an image shows, so that is sampled, and the share of sliding in it; A and C follow.
+    Prior of the speed: that of ice at 0 degC (2.4e-24 Pa-3 s-1, Cuffey and Paterson 2010) within a factor of 4,
+    because the shallow-ice A stands for side drag and stiffer ice as well. Sliding share: anything, median 0.3.
+
+    Args:
+        glacier: before any scaling; not traced.
+        scale: of its thickness.
+        sliding: whether it slides.
+    """
+    thickness, slope = reference_geometry(glacier)
+    stress = constants.ICE_DENSITY * constants.GRAVITY * thickness * slope
+    soft = constants.CREEP_PARAMETER * stress**3 * thickness / 2 * constants.SECONDS_PER_YEAR
+    at = f"at {thickness:.0f} m thickness times the scale and a slope of {slope:.3f}"
+    state("reference", f"reference speed: surface speed {at}")
+    speed = sample("reference_speed", lognormal(soft, 4.0), "m yr-1", f"surface speed {at}")
+    share = 0.0
+    if sliding:
+        share = sample("sliding_fraction", fraction(0.3, 1.5), "1", f"share of sliding in the surface speed {at}")
+    per_second = speed / constants.SECONDS_PER_YEAR
+    drag = stress * scale
+    creep = derived(
+        "creep_parameter",
+        per_second * (1 - share) * 2 / (drag**3 * thickness * scale),
+        "Pa-3 s-1",
+        "effective creep parameter A of Glen's law, n = 3 (shallow ice: side drag included)",
+    )
+    law = laws.Glen(A=creep)
+    if not sliding:
+        return law
+    slip = derived(
+        "sliding_parameter", per_second * share / drag**3, "m s-1 Pa-3", "sliding parameter C of Weertman's law, m = 3"
+    )
+    return law + laws.WeertmanSliding(C=slip)
+
+
+# Geometry -----------------------------------------------------------------------------------------------------
+
+
+def thickness_scale() -> Array:
+    """Factor on the named thickness product: the standard ones differ by 0.6 to 1.2 on one glacier."""
+    return sample("thickness_scale", lognormal(1.0, 1.35), "1", "factor on the ice thickness of the named product")
+
+
+def at_start(glacier: Glacier, observations: Observations | None, start: float) -> Glacier:
+    """The glacier with its surface brought from the year of the elevation model to the start, bed fixed.
+
+    The surface is moved by the mean rate of the geodetic balance (at 850 kg m-3), the same everywhere on ice;
+    a pattern is left to the flow. Unknown year or no balance: the surface stays, and the result says so.
+    """
+    geodetic = None if observations is None else observations.geodetic
+    if glacier.surface_year is None or geodetic is None:
+        missing = "its year is not known" if glacier.surface_year is None else "there is no geodetic balance"
+        state("start_surface", f"surface of the elevation model taken for {start:g}: {missing}")
+        return glacier
+    density = constants.VOLUME_CHANGE_DENSITY / constants.WATER_DENSITY
+    rate = float(np.mean(np.asarray(geodetic.balance))) / density
+    change = rate * (start - glacier.surface_year)
+    state(
+        "start_surface",
+        f"surface of {glacier.surface_year:g} moved by {change:+.1f} m on ice to {start:g}, bed fixed, "
+        f"by the mean geodetic rate of {rate:.2f} m per year",
+    )
+    with jax.ensure_compile_time_eval():
+        return glacier.raised(change)
+
+
+# Mass balance -------------------------------------------------------------------------------------------------
+
+
+def mass_balance(glacier: Glacier, years: tuple[float, float], kind: str = "auto") -> MassBalance:
+    """Temperature index where the climate covers the years, else a linear gradient.
+
+    OGGM's calibrated factors were fitted to the same geodetic balance and are no prior. Melt factor, precipitation
+    factor and temperature bias: the spread over glaciers of such calibrations (Schuster et al. 2023,
+    doi 10.1017/aog.2023.57). Equilibrium line: near the glacier's median elevation (Braithwaite and Raper 2009,
+    doi 10.3189/172756410790595930).
+
+    Args:
+        glacier: with its climate; not traced.
+        years: of the run.
+        kind: "auto", "TemperatureIndex" or "LinearGradient".
+
+    Raises:
+        InputError: an unknown kind, or "TemperatureIndex" with a climate that is missing or too short.
+    """
+    covered = glacier.climate is not None and glacier.climate.covers(*years)
+    if kind == "auto":
+        kind = "TemperatureIndex" if covered else "LinearGradient"
+    if kind == "TemperatureIndex":
+        state("balance_model", kind)
+        balance = TemperatureIndex(
+            glacier.climate,
+            sample("melt_factor", lognormal(5.0, 1.6), "kg m-2 d-1 K-1", "melt factor"),
+            sample("precipitation_factor", lognormal(2.0, 1.5), "1", "precipitation factor"),
+            sample("temperature_bias", dist.Normal(0.0, 1.5), "K", "temperature bias"),
+        )
+        balance.breaks(*years)  # refuses a climate that is too short
+        return balance
+    if kind == "LinearGradient":
+        state("balance_model", kind)
+        with jax.ensure_compile_time_eval():
+            heights = np.asarray(glacier.surface)[np.asarray(glacier.thickness) > 0]
+        middle = float(np.median(heights))
+        line = sample("equilibrium_line", dist.Normal(middle, 200.0), "m", "equilibrium line altitude")
+        gradient = sample(
+            "balance_gradient", lognormal(0.0065, 1.5), "yr-1", "mass balance gradient, m w.e. per year per m"
+        )
+        return LinearGradient(line, gradient)
+    raise InputError(f'option balance is "{kind}", expected "auto", "TemperatureIndex" or "LinearGradient"')
+
+
+# Observations -------------------------------------------------------------------------------------------------
+
+
+def observe(history: History, observations: Observations | None) -> None:
+    """The likelihood of everything that was seen, with its error model.
+
+    Velocity: Student-t with a fitted discrepancy, what shallow ice cannot say about a block. Geodetic balance: the
+    density of the volume change is a latent, 850 +- 60 kg m-3 (Huss 2013), its share taken out of the sigma.
+    A failed solve has density zero.
+    """
+    numpyro.factor("solver", jnp.where(history.ok, 0.0, -jnp.inf))
+    if observations is None:
+        return
+    if observations.velocity is not None:
+        discrepancy = sample(
+            "velocity_discrepancy", lognormal(10.0, 2.5), "m yr-1", "scale of what shallow ice cannot say of a block"
+        )
+        freedom = sample(
+            "velocity_degrees_of_freedom", dist.Gamma(2.0, 0.1), "1", "degrees of freedom of the Student-t"
+        )
+        observations.velocity.sample(history, discrepancy, freedom)
+    if observations.geodetic is not None:
+        density = sample(
+            "volume_change_density",
+            dist.Normal(constants.VOLUME_CHANGE_DENSITY, constants.VOLUME_CHANGE_DENSITY_SIGMA),
+            "kg m-3",
+            "density of the volume change",
+        )
+        observations.geodetic.sample(history, density)

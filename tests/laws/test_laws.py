@@ -1,0 +1,74 @@
+"""Flow laws against their formulas, and diffusivity against surface speed."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from glacierbayes.laws import Glen, LocalIce, WeertmanSliding
+
+from ..glaciers import RHO_G
+
+H = jnp.array([10.0, 120.0, 400.0])
+S = jnp.array([0.3, 0.1, 0.02])
+ICE = LocalIce(H, S**2)
+
+
+@pytest.mark.parametrize("n", [1.0, 2.5, 3.0, 4.0])
+def test_glen(n):
+    diffusivity, speed = Glen(A=2.4e-24, n=n).mobility(ICE)
+    assert np.allclose(diffusivity, 2 * 2.4e-24 / (n + 2) * RHO_G**n * H ** (n + 2) * S ** (n - 1), rtol=1e-12)
+    assert np.allclose(speed * S, 2 * 2.4e-24 / (n + 1) * RHO_G**n * H ** (n + 1) * S**n, rtol=1e-12)
+
+
+@pytest.mark.parametrize("m", [1.0, 2.0, 3.0, 3.3])
+def test_sliding(m):
+    diffusivity, speed = WeertmanSliding(C=1e-20, m=m).mobility(ICE)
+    assert np.allclose(speed * S, 1e-20 * (RHO_G * H * S) ** m, rtol=1e-12)
+    # the whole column slides: surface, mean and bed have one speed
+    assert np.allclose(diffusivity, H * speed, rtol=1e-14)
+
+
+def test_mean_speed_of_creep_is_the_surface_speed_times_a_fixed_ratio():
+    diffusivity, speed = Glen(A=2.4e-24, n=3.0).mobility(ICE)
+    assert np.allclose(diffusivity / H, speed * 4 / 5, rtol=1e-14)
+
+
+def test_density_is_the_law_s_own():
+    light, heavy = (Glen(A=1e-24, density=density).mobility(ICE)[0] for density in (900.0, 910.0))
+    assert np.allclose(heavy / light, (910 / 900) ** 3, rtol=1e-13)
+
+
+def test_laws_add():
+    glen, sliding, other = Glen(A=2.4e-24), WeertmanSliding(C=1e-20), WeertmanSliding(C=3e-15, m=2.0)
+    both = (glen + sliding + other).mobility(ICE)
+    for i in range(2):
+        assert np.allclose(both[i], sum(law.mobility(ICE)[i] for law in (glen, sliding, other)), rtol=1e-14)
+
+
+@pytest.mark.parametrize("law", [Glen, WeertmanSliding])
+@pytest.mark.parametrize("power", [2.0, 3.0, 2.5])
+def test_an_exponent_may_be_a_number_or_an_array(law, power):
+    fixed, inferable = law(1e-22, power).mobility(ICE), law(1e-22, jnp.array(power)).mobility(ICE)
+    assert np.allclose(fixed, inferable, rtol=1e-11)
+
+
+def test_the_exponent_can_be_differentiated():
+    def speed(n):
+        return jnp.sum(Glen(A=2.4e-24, n=n).mobility(ICE)[1])
+
+    step = 1e-5
+    expected = (speed(3.0 + step) - speed(3.0 - step)) / (2 * step)
+    assert float(jax.grad(speed)(jnp.array(3.0))) == pytest.approx(float(expected), rel=1e-7)
+
+
+@pytest.mark.parametrize("n", [3.0, jnp.array(3.0), jnp.array(2.2)])
+def test_no_ice_and_no_slope_have_finite_derivatives(n):
+    def total(thickness, slope_squared):
+        law = Glen(A=2.4e-24, n=n) + WeertmanSliding(C=1e-20, m=n)
+        return sum(jnp.sum(part) for part in law.mobility(LocalIce(thickness, slope_squared)))
+
+    thickness, slope_squared = jnp.array([0.0, 0.0, 100.0]), jnp.array([1e-20, 0.01, 1e-20])
+    for gradient in jax.grad(total, (0, 1))(thickness, slope_squared):
+        assert np.all(np.isfinite(gradient))
+    assert not np.any(Glen(A=2.4e-24, n=n).mobility(LocalIce(jnp.zeros(3), slope_squared))[0])

@@ -1,0 +1,118 @@
+"""Velocity in blocks: which cells count, their means, the likelihood."""
+
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import pytest
+import scipy.stats
+
+from glacierbayes.errors import InputError
+from glacierbayes.glacier import Glacier
+from glacierbayes.laws import WeertmanSliding
+from glacierbayes.observations.velocity import Velocity
+from glacierbayes.solvers.history import History
+
+ROWS, COLUMNS = 7, 9
+X, Y = 1000.0 + 100.0 * np.arange(COLUMNS), 5000.0 - 100.0 * np.arange(ROWS)
+RNG = np.random.default_rng(2)
+
+
+@pytest.fixture
+def glacier() -> Glacier:
+    """7 by 9 cells, ice but in the last two columns."""
+    thickness = np.where(np.arange(COLUMNS) < 7, RNG.uniform(50.0, 150.0, (ROWS, COLUMNS)), 0.0)
+    bed = 3000.0 - 0.1 * X + 0.05 * Y[:, None]
+    return Glacier(bed=bed, thickness=thickness, x=X, y=Y)
+
+
+@pytest.fixture
+def components() -> tuple[np.ndarray, np.ndarray]:
+    """With gaps: one cell of block (0, 0), in one component only, and most of block (1, 1)."""
+    vx, vy = RNG.normal(20.0, 5.0, (2, ROWS, COLUMNS))
+    vx[0, 1] = np.nan
+    vy[3:6, 3:5] = np.nan
+    return vx, vy
+
+
+def blocks_by_hand(glacier: Glacier, vx: np.ndarray, vy: np.ndarray) -> list[np.ndarray]:
+    """Cells of each block of 3 by 3 that is covered by half, row by row."""
+    counts = (np.asarray(glacier.thickness) > 0) & np.isfinite(vx) & np.isfinite(vy)
+    blocks = []
+    for row in range(0, ROWS, 3):
+        for column in range(0, COLUMNS, 3):
+            cells = np.zeros((ROWS, COLUMNS), bool)
+            cells[row : row + 3, column : column + 3] = True
+            if (cells & counts).sum() >= 4.5:
+                blocks.append(cells & counts)
+    return blocks
+
+
+def test_blocks(glacier, components):
+    vx, vy = components
+    sigma = RNG.uniform(2.0, 6.0, vx.shape)
+    velocity = Velocity.from_grid(vx, vy, glacier, 2018.0, sigma=sigma, block_size=310.0)
+    blocks = blocks_by_hand(glacier, vx, vy)
+    # of the 3 by 3 blocks the third column is short of ice, the third row of cells, (1, 1) of data
+    assert len(blocks) == 3
+    assert velocity.velocity.shape == velocity.sigma.shape == (3, 2)
+    ys, xs = np.meshgrid(Y, X, indexing="ij")
+    for i, cells in enumerate(blocks):
+        assert np.array_equal(np.asarray(velocity.block) == i, cells)
+        assert np.allclose(velocity.velocity[i], [vx[cells].mean(), vy[cells].mean()], rtol=1e-13)
+        assert np.allclose(velocity.sigma[i], sigma[cells].mean(), rtol=1e-13)
+        assert float(velocity.x[i]) == pytest.approx(xs[cells].mean())
+        assert float(velocity.y[i]) == pytest.approx(ys[cells].mean())
+        assert float(velocity.ice_thickness[i]) == pytest.approx(np.asarray(glacier.thickness)[cells].mean())
+    assert not np.asarray(velocity.block)[0, 1] >= 0
+    assert velocity.years == (2018.0,)
+
+
+def test_block_means_of_any_field(glacier, components):
+    velocity = Velocity.from_grid(*components, glacier, 2018.0, block_size=300.0)
+    field = RNG.normal(size=(ROWS, COLUMNS))
+    expected = [field[cells].mean() for cells in blocks_by_hand(glacier, *components)]
+    assert np.allclose(velocity.block_mean(jnp.asarray(field)), expected, rtol=1e-12)
+
+
+def test_nothing_covered(glacier):
+    nothing = np.full((ROWS, COLUMNS), np.nan)
+    assert Velocity.from_grid(nothing, nothing, glacier, 2018.0) is None
+    # one block of 1 km would be larger than the grid
+    assert Velocity.from_grid(np.ones((ROWS, COLUMNS)), np.ones((ROWS, COLUMNS)), glacier, 2018.0) is None
+
+
+def test_another_grid_is_bad_input(glacier):
+    with pytest.raises(InputError, match=r"vy has shape \(9, 7\), expected the glacier's \(7, 9\)"):
+        Velocity.from_grid(np.ones((ROWS, COLUMNS)), np.ones((COLUMNS, ROWS)), glacier, 2018.0)
+
+
+@pytest.fixture
+def history(glacier) -> History:
+    zero = jnp.zeros(())
+    thickness = jnp.stack([glacier.thickness, 0.9 * glacier.thickness])
+    law = WeertmanSliding(1e-20)
+    return History((2000.0, 2018.0), thickness, zero, zero, zero, jnp.array(True), glacier, law)
+
+
+def test_predict(glacier, components, history):
+    velocity = Velocity.from_grid(*components, glacier, 2018.0, block_size=300.0)
+    vx, vy = (np.asarray(v) for v in history.surface_velocity(2018.0))
+    expected = [[vx[cells].mean(), vy[cells].mean()] for cells in blocks_by_hand(glacier, *components)]
+    assert np.allclose(velocity.predict(history), expected, rtol=1e-12)
+    assert np.any(np.abs(expected) > 1.0)
+
+
+def test_likelihood_is_student_t(glacier, components, history):
+    velocity = Velocity.from_grid(*components, glacier, 2018.0, sigma=3.0, block_size=300.0)
+    trace = numpyro.handlers.trace(lambda: velocity.sample(history, 4.0, 5.0)).get_trace()
+    site = trace["velocity"]
+    log_prob = site["fn"].log_prob(site["value"])
+    expected = scipy.stats.t.logpdf(velocity.velocity, df=5.0, loc=velocity.predict(history), scale=5.0)
+    # one entry a block
+    assert np.allclose(log_prob, expected.sum(1), rtol=1e-12)
+    assert np.array_equal(trace["modelled_velocity"]["value"], velocity.predict(history))
+
+
+def test_a_date_that_the_run_did_not_save(glacier, components, history):
+    with pytest.raises(ValueError, match="save_at"):
+        Velocity.from_grid(*components, glacier, 2017.0, block_size=300.0).predict(history)
