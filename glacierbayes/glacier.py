@@ -180,14 +180,14 @@ def _window(mask: Array, thickness: Array, x: Array, y: Array) -> tuple[int, int
     """
     ice, inside = _concrete(thickness), _concrete(mask)
     rows, columns = mask.shape
-    axes = _concrete(x), _concrete(y)
-    if inside is None or axes[0] is None or axes[1] is None:
+    across, along = _concrete(x), _concrete(y)
+    if inside is None or across is None or along is None:
         return 0, rows, 0, columns
     used = inside if ice is None else inside | (ice > 0)
     if not used.any():
         return 0, rows, 0, columns
     inner_y, inner_x = np.nonzero(used)
-    rim_x, rim_y = (max(4, round(RIM / abs(axis[1] - axis[0]))) for axis in axes)
+    rim_x, rim_y = (max(4, round(RIM / abs(axis[1] - axis[0]))) for axis in (across, along))
     return (
         max(int(inner_y.min()) - rim_y, 0),
         min(int(inner_y.max()) + rim_y + 1, rows),

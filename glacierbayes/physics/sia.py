@@ -2,8 +2,9 @@
 
 dH/dt = div(D grad S) + b with S = B + H (Mahaffy 1976, doi 10.1029/JC081i006p01059). Fluxes live on the
 faces between cells, so that what leaves one cell enters the next. The slope across a face is the
-difference of its two cells, the slope along it the mean of the four differences beside it. A difference counts only as far as there
-is ice in the higher cell: the rock wall beside a glacier drives no ice, and its slope is not the ice's.
+difference of its two cells, the slope along it the mean of the four differences beside it. A difference
+counts only as far as there is ice in the higher cell: the rock wall beside a glacier drives no ice, and its
+slope is not the ice's.
 
 XLA recomputes a shared intermediate in every consumer; the barriers stop that.
 """
@@ -141,11 +142,11 @@ class ShallowIce(eqx.Module):
         slopes = (shift(x.across, 0) + 0.25 * along_x, shift(y.across, 0) + 0.25 * along_y)
         of_surface = jnp.zeros_like(of_thickness)
         # beyond the padded grid there is no ice, no flux and no cotangent: two reaches may be cut
-        for slope, cotangent, offset, per in zip(
+        for slope, of_driving, offset, per in zip(
             self.slopes(thickness), lax.optimization_barrier(slopes), (1, w), (self.per_x, self.per_y), strict=True
         ):
             slope = _Slope(*(part[2 * reach : part.shape[0] - 2 * reach] for part in slope))
-            of_slope = _driving_slope_transpose(slope, cotangent)
+            of_slope = _driving_slope_transpose(slope, of_driving)
             first, second, drop = (jnp.pad(part, reach) for part in lax.optimization_barrier(of_slope))
             of_thickness += shift(first, 0) + shift(second, -offset)
             of_surface += (shift(drop, -offset) - shift(drop, 0)) * per

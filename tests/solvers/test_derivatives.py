@@ -118,6 +118,7 @@ def test_reverse_mode_is_forward_mode_is_differences(compiled):
     assert max(differences) <= 1e-4
 
 
+@pytest.mark.slow
 def test_a_batch_of_gradients_of_which_one_fails(compiled):
     points = (*POINTS, FAILS)
     batch = jax.tree.map(lambda *leaves: jnp.stack(leaves), *points)
