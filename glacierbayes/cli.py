@@ -59,7 +59,7 @@ def demo(
 def infer(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)],
     glaciers: Glaciers,
-    output: Annotated[Path, typer.Option(help="NetCDF file for the draws.")],
+    output: Annotated[Path, typer.Option(help="NetCDF file for the draws.")] = Path("posterior.nc"),
     resolution: Resolution = None,
     thickness: Thickness = None,
     method: Annotated[str, typer.Option(help="Way of inference.")] = "nuts",

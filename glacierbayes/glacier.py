@@ -14,7 +14,7 @@ from glacierbayes.errors import InputError
 
 # Width of the rim round the outline that `simulate` works in, m: snow that spills over a ridge runs about this far
 # down the other side in 20 years.
-RIM = 1600.0
+RIM = 2000.0
 
 
 class Climate(eqx.Module):

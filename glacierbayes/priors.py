@@ -26,6 +26,8 @@ from glacierbayes.observations.observations import Observations
 from glacierbayes.physics.mass_balance import LinearGradient, MassBalance, TemperatureIndex
 from glacierbayes.solvers.history import History
 
+USUAL_BALANCE = -0.5  # m w.e. per year, where none was observed
+
 _statements: ContextVar[dict[str, Any] | None] = ContextVar("statements", default=None)
 
 
@@ -140,7 +142,7 @@ def flow(glacier: Glacier, scale: Any = 1.0, sliding: bool = True) -> laws.FlowL
 
 def thickness_scale() -> Array:
     """Factor on the named thickness product: the standard ones differ by 0.6 to 1.2 on one glacier."""
-    return sample("thickness_scale", lognormal(1.0, 1.35), "1", "factor on the ice thickness of the named product")
+    return sample("thickness_scale", lognormal(1.0, 1.25), "1", "factor on the ice thickness of the named product")
 
 
 def at_start(glacier: Glacier, observations: Observations | None, start: float) -> Glacier:
@@ -169,7 +171,9 @@ def at_start(glacier: Glacier, observations: Observations | None, start: float) 
 # Mass balance -------------------------------------------------------------------------------------------------
 
 
-def mass_balance(glacier: Glacier, years: tuple[float, float], kind: str = "auto") -> MassBalance:
+def mass_balance(
+    glacier: Glacier, observations: Observations | None, years: tuple[float, float], kind: str = "auto"
+) -> MassBalance:
     """Temperature index where the climate covers the years, else a linear gradient.
 
     OGGM's calibrated factors were fitted to the same geodetic balance and are no prior. Melt factor, precipitation
@@ -178,26 +182,22 @@ def mass_balance(glacier: Glacier, years: tuple[float, float], kind: str = "auto
     doi 10.3189/172756410790595930).
 
     Args:
-        glacier: with its climate; not traced.
+        glacier: with its climate, at the start; not traced.
+        observations: a geodetic balance in them says where the sampler looks first, and nothing else here.
         years: of the run.
         kind: "auto", "TemperatureIndex" or "LinearGradient".
 
     Raises:
         InputError: an unknown kind, or "TemperatureIndex" with a climate that is missing or too short.
     """
+    geodetic = None if observations is None else observations.geodetic
+    expected = USUAL_BALANCE if geodetic is None else float(np.mean(np.asarray(geodetic.balance)))
     covered = glacier.climate is not None and glacier.climate.covers(*years)
     if kind == "auto":
         kind = "TemperatureIndex" if covered else "LinearGradient"
     if kind == "TemperatureIndex":
         state("balance_model", kind)
-        balance = TemperatureIndex(
-            glacier.climate,
-            sample("melt_factor", lognormal(5.0, 1.6), "kg m-2 d-1 K-1", "melt factor"),
-            sample("precipitation_factor", lognormal(2.0, 1.5), "1", "precipitation factor"),
-            sample("temperature_bias", dist.Normal(0.0, 1.5), "K", "temperature bias"),
-        )
-        balance.breaks(*years)  # refuses a climate that is too short
-        return balance
+        return _temperature_index(glacier, years, expected)
     if kind == "LinearGradient":
         state("balance_model", kind)
         with jax.ensure_compile_time_eval():
@@ -209,6 +209,36 @@ def mass_balance(glacier: Glacier, years: tuple[float, float], kind: str = "auto
         )
         return LinearGradient(line, gradient)
     raise InputError(f'option balance is "{kind}", expected "auto", "TemperatureIndex" or "LinearGradient"')
+
+
+def _temperature_index(glacier: Glacier, years: tuple[float, float], expected: float) -> TemperatureIndex:
+    """A temperature index model whose parameters are sampled along and across the budget.
+
+    A balance over the whole glacier ties melt factor, precipitation factor and temperature bias to a thin curved
+    sheet. The precipitation factor is therefore sampled as the log of its ratio to the one that would give the
+    expected balance on the starting surface: a shift, which leaves its prior as it is.
+    """
+    trial = TemperatureIndex(glacier.climate, 1.0, 1.0, 0.0)
+    trial.breaks(*years)  # refuses a climate that is too short
+    with jax.ensure_compile_time_eval():
+        ice = np.asarray(glacier.thickness) > 0
+        heights = jnp.quantile(jnp.asarray(np.asarray(glacier.surface)[ice]), (jnp.arange(20) + 0.5) / 20)
+    melt_factor = sample("melt_factor", lognormal(5.0, 1.6), "kg m-2 d-1 K-1", "melt factor")
+    bias = sample("temperature_bias", dist.Normal(0.0, 1.5), "K", "temperature bias")
+    biased = TemperatureIndex(glacier.climate, melt_factor, 1.0, bias)
+    calendar = jnp.arange(int(np.floor(years[0])), int(np.ceil(years[1])))
+    snow, degrees = jax.vmap(lambda year: biased.year(heights, year))(calendar)
+    needed = constants.WATER_DENSITY * expected + melt_factor * jnp.mean(degrees)
+    ratio = needed / jnp.mean(snow)
+    closing = 0.5 * (ratio + jnp.sqrt(ratio**2 + 0.1**2))  # positive, whatever the sampler tries
+    departure = sample(
+        "precipitation_departure",
+        dist.Normal(np.log(2.0) - jnp.log(closing), np.log(1.5)),
+        "1",
+        f"log of the precipitation factor over the one that gives {expected:.2f} m w.e. per year on the first surface",
+    )
+    factor = derived("precipitation_factor", closing * jnp.exp(departure), "1", "precipitation factor")
+    return TemperatureIndex(glacier.climate, melt_factor, factor, bias)
 
 
 # Observations -------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ def model(glacier, observations=None, *, balance="auto", start=2000.0, end=2020.
     glacier = priors.at_start(glacier, observations, start)
     scale = priors.thickness_scale()
     law = priors.flow(glacier, scale, sliding=True)
-    mass_balance = priors.mass_balance(glacier, (start, end), balance)
+    mass_balance = priors.mass_balance(glacier, observations, (start, end), balance)
     save_at = () if observations is None else observations.years
     history = gb.simulate(glacier.scaled(scale), law, mass_balance, years=(start, end), save_at=save_at)
     priors.observe(history, observations)

@@ -219,7 +219,8 @@ def main() -> None:
     def say(message: dict[str, Any]) -> None:
         channel.write(json.dumps(message) + "\n")
 
-    problem = Problem(task["model"], task["glacier"], task["observations"], task["options"])
+    glacier, observations = jax.tree.map(jnp.asarray, (task["glacier"], task["observations"]))
+    problem = Problem(task["model"], glacier, observations, task["options"])
     if task["job"] == "start":
         from glacierbayes.inference.mode import find_start
 

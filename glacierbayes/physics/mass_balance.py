@@ -123,9 +123,14 @@ class TemperatureIndex(MassBalance):
 
     def rate(self, surface: Float[Array, "*cells"], start: Any, end: Any) -> Float[Array, "*cells"]:
         """The mean over the calendar year that [start, end] lies in, m of ice per year."""
-        row = jnp.floor(0.5 * (start + end)).astype(int) - self.climate.first_year
+        snow, degrees = self.year(surface, jnp.floor(0.5 * (start + end)).astype(int))
+        return (self.precipitation_factor * snow - self.melt_factor * degrees) / self.density
+
+    def year(self, surface: Float[Array, "*cells"], year: Any) -> tuple[Array, Array]:
+        """Snow at a precipitation factor of 1 (kg m-2) and degree days of melt (K d) of a calendar year."""
+        row = year - self.climate.first_year
         temperature = self.climate.temperature[row] + self.temperature_bias
-        precipitation = self.climate.precipitation[row] * self.precipitation_factor
+        precipitation = self.climate.precipitation[row]
         lapse = constants.LAPSE_RATE * (surface - self.climate.reference_height)
         snow, degrees = jnp.zeros_like(surface), jnp.zeros_like(surface)
         span = constants.TEMPERATURE_ALL_RAIN - constants.TEMPERATURE_ALL_SNOW
@@ -134,5 +139,4 @@ class TemperatureIndex(MassBalance):
             share = jnp.clip((constants.TEMPERATURE_ALL_RAIN - here) / span, 0.0, 1.0)
             snow += precipitation[month] * share
             degrees += jnp.maximum(here - constants.TEMPERATURE_MELT, 0.0)
-        water = snow - self.melt_factor * constants.DAYS_PER_MONTH * degrees
-        return water / self.density
+        return snow, constants.DAYS_PER_MONTH * degrees

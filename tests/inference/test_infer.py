@@ -1,0 +1,151 @@
+"""From a model to a file: what is in it, and that nothing is lost."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import arviz as az
+import jax
+import numpy as np
+import pytest
+import xarray as xr
+from scipy import stats
+
+import glacierbayes as gb
+from glacierbayes.inference.chunks import finished_chunks
+from glacierbayes.inference.problem import Problem
+
+from . import small
+
+SETTINGS = {"chains": 2, "draws": 60, "warmup": 40, "seed": 3}
+
+
+@pytest.fixture(scope="module")
+def data():
+    ice = small.glacier()
+    return ice, small.observations(ice)
+
+
+@pytest.fixture(scope="module")
+def finished(data, tmp_path_factory):
+    path = tmp_path_factory.mktemp("run") / "posterior.nc"
+    draws = gb.infer(small.model, *data, output=path, **SETTINGS)
+    return path, draws
+
+
+def test_groups_units_and_diagnostics(finished):
+    path, draws = finished
+    assert path.is_file()
+    assert not path.with_name("posterior.nc.parts").exists()
+    expected = {
+        "posterior", "sample_stats", "posterior_predictive", "prior", "prior_predictive",
+        "log_likelihood", "observed_data", "constant_data",
+    }  # fmt: skip
+    assert expected <= set(draws.children)
+    for name, group in draws.children.items():
+        for variable, array in group.to_dataset().data_vars.items():
+            assert array.attrs.get("units"), (name, variable)
+            assert array.attrs.get("long_name"), (name, variable)
+    posterior = draws["posterior"].to_dataset()
+    assert posterior["creep_parameter"].dims == ("chain", "draw")
+    assert np.all(np.isfinite(az.summary(draws)["r_hat"].astype(float)))
+    assert np.isfinite(az.loo(draws, var_name="velocity").elpd)
+    for attribute in ("versions", "seed", "data_files", "options", "thickness_product", "model"):
+        assert attribute in draws.attrs
+
+
+def test_truth_is_within_the_posterior(finished):
+    """Noise has its stated size: the chance of lying beyond 4 posterior sd is below 1e-4."""
+    log_creep = finished[1]["posterior"].to_dataset()["log_creep"].values
+    assert abs(log_creep.mean()) < 4 * log_creep.std()
+    assert log_creep.std() < 0.5  # of a prior with 1
+
+
+def test_log_likelihood_is_that_of_the_stored_prediction(finished, data):
+    _, draws = finished
+    modelled = draws["posterior_predictive"].to_dataset()["modelled_velocity"].values
+    scale = np.sqrt(np.asarray(data[1].velocity.sigma) ** 2 + 1.0)
+    seen = np.asarray(data[1].velocity.velocity)
+    expected = stats.t.logpdf(seen, 10.0, modelled, scale).sum(-1)
+    np.testing.assert_allclose(draws["log_likelihood"].to_dataset()["velocity"].values, expected, rtol=1e-9)
+
+
+def test_what_is_there_is_not_overwritten(finished, data):
+    path, _ = finished
+    with pytest.raises(gb.InputError, match="is there already"):
+        gb.infer(small.model, *data, output=path, **SETTINGS)
+    with pytest.raises(gb.InputError, match="another seed"):
+        gb.infer(small.model, *data, output=path, resume=True, **{**SETTINGS, "seed": 4})
+    again = gb.infer(small.model, *data, output=path, resume=True, **SETTINGS)
+    assert again.attrs["created"] == finished[1].attrs["created"]
+
+
+def test_killed_and_resumed_equals_undisturbed(finished, tmp_path):
+    """The run is killed with all its processes, twice, at a random moment after the first chunk."""
+    output = tmp_path / "killed.nc"
+    folder = tmp_path / "killed.nc.parts"
+    script = tmp_path / "run.py"
+    script.write_text(
+        "import sys\n"
+        f"sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"
+        "import glacierbayes as gb\n"
+        "from tests.inference import small\n"
+        "ice = small.glacier()\n"
+        f"gb.infer(small.model, ice, small.observations(ice), output={str(output)!r}, resume=True, **{SETTINGS})\n"
+    )
+    delays = np.random.default_rng(int(time.time())).uniform(0.0, 3.0, 2)
+    for delay in delays:
+        process = subprocess.Popen([sys.executable, script], stderr=subprocess.DEVNULL, start_new_session=True)
+        until = time.monotonic() + 120
+        while not finished_chunks(folder, 0) and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.05)
+        time.sleep(delay)
+        before = {c: finished_chunks(folder, c) for c in range(2)}
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGKILL)  # the chains see their input end, and stop
+        process.wait()
+        time.sleep(0.5)
+        if folder.exists():
+            assert all(finished_chunks(folder, c) >= n for c, n in before.items())
+    subprocess.run([sys.executable, script], stderr=subprocess.DEVNULL, check=True)
+    for group in ("posterior", "sample_stats", "posterior_predictive"):
+        one = finished[1][group].to_dataset()
+        other = xr.open_datatree(output, engine="h5netcdf")[group].to_dataset()
+        for name in one.data_vars:
+            np.testing.assert_array_equal(one[name].values, other[name].values, err_msg=name)
+
+
+@pytest.mark.slow
+def test_failed_solves_are_counted_and_never_accepted(data, tmp_path):
+    draws = gb.infer(small.model, *data, output=tmp_path / "f.nc", options={"limit": 0.0}, **SETTINGS)
+    assert np.all(draws["posterior"].to_dataset()["log_creep"].values <= 0.0)
+    statistics = draws["sample_stats"].to_dataset()
+    assert int(statistics["solver_failed"].sum()) > 0
+    assert not bool((statistics["solver_failed"] & statistics["diverging"]).any())
+    assert np.all(np.isfinite(draws["posterior_predictive"].to_dataset()["modelled_velocity"].values))
+
+
+def test_forward_and_reverse_mode_agree(data):
+    problem = Problem(small.model, *data, {})
+    point = jax.numpy.asarray([0.3])
+    forward = jax.jit(jax.jacfwd(problem.potential))(point)
+    reverse = jax.jit(jax.grad(problem.potential))(point)
+    np.testing.assert_allclose(forward, reverse, rtol=1e-9)
+
+
+def test_nothing_observed_is_refused(data, tmp_path):
+    with pytest.raises(gb.InputError, match="no observation that the model can use"):
+        gb.infer("creep", data[0], gb.Observations(), output=tmp_path / "n.nc")
+
+
+def test_unknown_option_is_refused(data, tmp_path):
+    with pytest.raises(gb.InputError, match="colour"):
+        gb.infer("creep", *data, output=tmp_path / "n.nc", options={"colour": 1})
+
+
+def test_missing_folder_is_refused(data, tmp_path):
+    with pytest.raises(gb.InputError, match="make it first"):
+        gb.infer("creep", *data, output=tmp_path / "absent" / "n.nc")
