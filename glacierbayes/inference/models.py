@@ -9,8 +9,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import cloudpickle
-
 from glacierbayes.errors import InputError
 
 
@@ -57,7 +55,6 @@ def find_model(name: str | Path | Callable) -> Callable:
     if not callable(model):
         raise InputError(f"model file {path}: no function model(glacier, observations=None, **options); define one")
     sys.modules[module.__name__] = module  # `inspect` finds the source through it
-    cloudpickle.register_pickle_by_value(module)  # a chain's process has no such module to import
     return model
 
 

@@ -26,7 +26,8 @@ from glacierbayes.inference.problem import Problem
 CHUNK = 25  # transitions between two files
 PRIOR_DRAWS = 100  # for each chain, solved once the chain is done
 SPREAD = 1.5  # of the starts, in standard deviations of the Laplace approximation
-MOST_DOUBLINGS = 8
+FIRST_STEP = 0.3  # a long first step costs solves with absurd parameters
+MOST_DOUBLINGS = 4  # 15 gradients: half a period at the step sizes that the starting mass matrix allows
 
 
 class Chain:
@@ -51,7 +52,8 @@ class Chain:
             potential_fn=potential,
             dense_mass=True,
             inverse_mass_matrix=jnp.asarray(self.start["covariance"]),
-            target_accept_prob=0.85,
+            step_size=FIRST_STEP,
+            target_accept_prob=0.8,
             max_tree_depth=MOST_DOUBLINGS,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import subprocess
@@ -88,7 +89,11 @@ def _start(task: dict[str, Any]) -> subprocess.Popen:
         stdout=subprocess.PIPE,
         env=_environment(),
     )
-    payload = cloudpickle.dumps(task)  # between processes only: functions typed in a notebook travel by value
+    # between processes only, and by value: the other process may not find a notebook, a script or a model file
+    module = inspect.getmodule(task["model"])
+    if module is not None and not module.__name__.startswith("glacierbayes."):
+        cloudpickle.register_pickle_by_value(module)
+    payload = cloudpickle.dumps(task)
     assert process.stdin is not None
     process.stdin.write(len(payload).to_bytes(8, "big") + payload)
     process.stdin.flush()

@@ -62,7 +62,7 @@ class Velocity(eqx.Module):
             year: decimal year of the images.
             sigma: standard error of a block mean, m per year (one number, or (y, x) averaged linearly:
                 within a block the error is taken as fully correlated).
-            block_size: side of a block, m, rounded to whole cells.
+            block_size: side of a block, m, rounded up to whole cells.
 
         Raises:
             InputError: vx or vy is not on the glacier's grid.
@@ -73,7 +73,7 @@ class Velocity(eqx.Module):
             if field.shape != thickness.shape:
                 raise InputError(f"Velocity: {name} has shape {field.shape}, expected the glacier's {thickness.shape}")
         x, y = np.asarray(glacier.x), np.asarray(glacier.y)
-        cells = max(1, round(block_size / abs(float(glacier.dx))))
+        cells = max(1, int(np.ceil(block_size / abs(float(glacier.dx)) - 0.25)))
         rows, columns = np.indices(thickness.shape) // cells
         label = rows * (columns.max() + 1) + columns
         counts = np.bincount(label.ravel(), minlength=label.max() + 1)
