@@ -58,13 +58,13 @@ def _describe(name: str, units: str, long_name: str) -> None:
 def sample(name: str, prior: Any, units: str, long_name: str) -> Array:
     """`numpyro.sample` with units and a name for the result file."""
     _describe(name, units, long_name)
-    return numpyro.sample(name, prior)
+    return jnp.asarray(numpyro.sample(name, prior))
 
 
 def derived(name: str, value: Array, units: str, long_name: str) -> Array:
     """`numpyro.deterministic` with units and a name for the result file."""
     _describe(name, units, long_name)
-    return numpyro.deterministic(name, value)
+    return jnp.asarray(numpyro.deterministic(name, value))
 
 
 def lognormal(median: Any, factor: float) -> dist.Distribution:

@@ -94,14 +94,14 @@ def build_tree(
     tree = {"/": xr.Dataset(attrs=_clean(attributes))}
     for group, variables in groups.items():
         tree[group] = xr.Dataset(
-            {
-                name: _variable(name, value, group, units, sampled, coords)
-                for name, value in variables.items()
-            },
+            {name: _variable(name, value, group, units, sampled, coords) for name, value in variables.items()},
             attrs={"inference_library": "numpyro", "sample_dims": ["chain", "draw"]},
         )
     tree["observed_data"] = xr.Dataset(
-        {name: _variable(name, value, "observed_data", units, sampled, coords) for name, value in problem.observed_values().items()}
+        {
+            name: _variable(name, value, "observed_data", units, sampled, coords)
+            for name, value in problem.observed_values().items()
+        }
     )
     tree["constant_data"] = _constants(glacier, observations, coords)
     return xr.DataTree.from_dict(tree, name="glacierbayes")

@@ -17,7 +17,7 @@ import numpy as np
 
 from glacierbayes.errors import InputError
 from glacierbayes.glacier import Glacier
-from glacierbayes.inference.chunks import finished_chunks, read_json, write_json
+from glacierbayes.inference.chunks import chunk_path, finished_chunks, read_arrays, read_json, write_json
 from glacierbayes.inference.models import describe_model, find_model
 from glacierbayes.inference.problem import Problem
 from glacierbayes.inference.workers import cores, run_workers
@@ -93,7 +93,9 @@ def infer(
         return _open(output)
     folder.mkdir(exist_ok=True)
     write_json(folder / "run.json", run)
-    notes = _notes(observations) + [f"{k.replace('_', ' ')}: {v}" for k, v in problem.statements.items() if k != "units"]
+    notes = _notes(observations) + [
+        f"{k.replace('_', ' ')}: {v}" for k, v in problem.statements.items() if k != "units"
+    ]
     for note in notes:
         _say(note)
     began = time.monotonic()
@@ -208,8 +210,6 @@ def _attributes(run, glacier, observations, problem, notes, folder, began, sourc
 
 def _seconds(folder: Path, chain: int) -> float:
     """Time that the chain's process spent on transitions, compilation included."""
-    from glacierbayes.inference.chunks import chunk_path, read_arrays
-
     return sum(
         float(read_arrays(chunk_path(folder, chain, i))["chunk_seconds"]) for i in range(finished_chunks(folder, chain))
     )

@@ -40,7 +40,9 @@ def find_model(name: str | Path | Callable) -> Callable:
             raise InputError(f'unknown model "{name}": expected {", ".join(model_names())}, or a path to a .py file')
         path = found[0]
     if not path.is_file():
-        raise InputError(f"model file {path}: not there; give a path to a .py file or one of {', '.join(model_names())}")
+        raise InputError(
+            f"model file {path}: not there; give a path to a .py file or one of {', '.join(model_names())}"
+        )
     spec = importlib.util.spec_from_file_location(f"glacierbayes_model_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise InputError(f"model file {path}: Python cannot load it")

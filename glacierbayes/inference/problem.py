@@ -73,7 +73,7 @@ class Problem:
 
     def potential(self, vector: Float[Array, " dimension"]) -> Float[Array, ""]:
         """Minus the log density of the unconstrained vector; not finite where the solve failed."""
-        return potential_energy(self.model, self.arguments, self.options, self._unravel(vector))
+        return jnp.asarray(potential_energy(self.model, self.arguments, self.options, self._unravel(vector)))
 
     def prior_vector(self, key: Array) -> Float[Array, " dimension"]:
         """An unconstrained draw from the prior; under `jax.jit` the solve falls away."""
@@ -108,4 +108,3 @@ class Problem:
 
         found.update({name: np.asarray(v) for name, v in jax.jit(trace)(jax.random.key(0)).items()})
         return found
-

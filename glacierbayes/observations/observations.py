@@ -15,7 +15,7 @@ class Observations(eqx.Module):
         velocity: surface velocity in blocks, or None.
         geodetic: geodetic mass balance, or None.
         notes: one line for everything that was left out, filled or doubted.
-        files: (path, SHA-256) of what was read.
+        files: (file name, SHA-256) of what was read.
     """
 
     velocity: Velocity | None = None

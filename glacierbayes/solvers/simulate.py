@@ -73,7 +73,8 @@ def simulate(
         # ice that reached the window's edge left it: only then, above round-off, does the window change anything
         left = totals[2] > 1e-15 * jnp.sum(glacier.thickness) * glacier.cell_area
         thickness, totals, ok = lax.cond(ok & left, lambda: run(whole), lambda: (thickness, totals, ok))
-    return History(tuple(times), thickness, *totals, ok, glacier, law)
+    supplied, applied, outflow = totals
+    return History(tuple(times), thickness, supplied, applied, outflow, ok, glacier, law)
 
 
 def _run(glacier, law, balance, breaks, times, window):
@@ -129,7 +130,8 @@ def _solve(equation: ShallowIce, state: State, breaks: Any, times: Any, transpos
         max_steps=MOST_STEPS,
         throw=False,
     )
-    saved, totals = solution.ys
+    ys: Any = solution.ys
+    saved, totals = ys
     good = (solution.result == dfx.RESULTS.successful).astype(float)
     saved = jnp.where(good > 0.5, saved, 0.0)
     return [saved, *(total[-1] for total in totals), lax.stop_gradient(good)]
