@@ -71,7 +71,7 @@ def test_help_is_quick_and_imports_nothing_heavy():
         (["guess"], ["guess", "glacierbayes --help"]),
         (["infer"], ["MODEL", "glacierbayes infer --help"]),
         (["infer", "creep"], ["GLACIER"]),
-        (["infer", "creep", "folder"], ["--output"]),
+        (["infer", "creep", "folder"], ["folder", "no such folder"]),
         (["infer", "creep", "folder", "--output", "x.nc", "--chains", "0"], ["--chains"]),
         (["infer", "creep", "folder", "--output", "x.nc", "--draws", "many"], ["--draws"]),
         (["infer", "creep", "folder", "--output", "x.nc", "--sead", "1"], ["--sead", "--seed"]),

@@ -57,10 +57,11 @@ def run_workers(tasks: list[dict[str, Any]], say: Callable[[dict[str, Any]], Non
     running: dict[int, subprocess.Popen] = {}
 
     def listen(index: int, process: subprocess.Popen) -> None:
-        assert process.stdout is not None
-        for line in process.stdout:
-            messages.put((index, json.loads(line)))
-        process.wait()
+        assert process.stdout is not None and process.stdin is not None
+        with process.stdin, process.stdout:
+            for line in process.stdout:
+                messages.put((index, json.loads(line)))
+            process.wait()
         messages.put((index, None))
 
     try:
@@ -77,7 +78,7 @@ def run_workers(tasks: list[dict[str, Any]], say: Callable[[dict[str, Any]], Non
             if code:
                 raise WorkerFailed(f"the process of task {index} ended with status {code}; what it said stands above")
     finally:
-        for process in running.values():
+        for process in running.values():  # their listeners see the end and close the pipes
             process.kill()
             process.wait()
 

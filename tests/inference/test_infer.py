@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import arviz as az
@@ -52,7 +53,9 @@ def test_groups_units_and_diagnostics(finished):
     posterior = draws["posterior"].to_dataset()
     assert posterior["creep_parameter"].dims == ("chain", "draw")
     assert np.all(np.isfinite(az.summary(draws)["r_hat"].astype(float)))
-    assert np.isfinite(az.loo(draws, var_name="velocity").elpd)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # 120 draws are few for Pareto's k
+        assert np.isfinite(az.loo(draws, var_name="velocity").elpd)
     for attribute in ("versions", "seed", "data_files", "options", "thickness_product", "model"):
         assert attribute in draws.attrs
 

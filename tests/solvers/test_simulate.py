@@ -149,7 +149,7 @@ def test_the_order_of_y_and_the_names_of_the_axes_do_not_matter():
 
 def test_the_window_changes_nothing():
     """Without balance the outline only cuts the first ice, and says where the window is."""
-    inside = valley(rim=15)
+    inside = valley(rim=25)
     everywhere = Glacier(inside.bed, inside.thickness, inside.x, inside.y)
     y0, y1, x0, x1 = inside.window
     assert (y1 - y0) * (x1 - x0) < inside.bed.size
