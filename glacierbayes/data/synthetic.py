@@ -16,8 +16,8 @@ from glacierbayes.observations.velocity import Velocity
 from glacierbayes.physics.mass_balance import LinearGradient
 from glacierbayes.solvers.simulate import simulate
 
-SPACING = 200.0  # m
-LENGTH, WIDTH = 44, 17  # cells
+SPACING = 300.0  # m
+LENGTH, WIDTH = 24, 9  # cells
 SPIN_UP = 120.0  # years with the old equilibrium line, from bare rock
 BLOCK_SIZE = 600.0  # m
 SPEED_SIGMA, BALANCE_SIGMA = 3.0, 0.1  # m per year; m w.e. per year
@@ -34,7 +34,7 @@ class Twin(NamedTuple):
 def valley_glacier(
     creep: float = 1.2e-24,
     sliding: float = 1.0e-22,
-    equilibrium_line: float = 2880.0,
+    equilibrium_line: float = 3130.0,
     gradient: float = 0.0075,
     warming: float = 80.0,
     seed: int = 0,
@@ -56,8 +56,9 @@ def valley_glacier(
     y = (np.arange(WIDTH) + 0.5) * SPACING
     across = (y - y.mean())[:, None]
     floor = 3300.0 - 0.13 * x[None] + 60.0 * np.exp(-(((x[None] - 4000.0) / 1200.0) ** 2))
-    bed = floor + 450.0 * (across / 1000.0) ** 2
-    inside = np.broadcast_to(np.abs(across) < 1100.0, bed.shape)
+    headwall = 900.0 * np.exp(-((x[None] / 500.0) ** 2))  # ice would leave over the edge of the grid
+    bed = floor + headwall + 450.0 * (across / 1000.0) ** 2
+    inside = (np.abs(across) < 1000.0) & (x[None] > 600.0)
     law = laws.Glen(A=creep) + laws.WeertmanSliding(C=sliding)
     empty = Glacier(bed, np.zeros_like(bed), x, y, mask=inside)
 
