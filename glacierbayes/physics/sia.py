@@ -129,7 +129,7 @@ class ShallowIce(eqx.Module):
             cotangent: of the flux.
 
         Returns:
-            Cotangents of the law, of the thickness at fixed surface, and of the surface.
+            Cotangents of the law (for `pointwise.summed`), of the thickness at fixed surface, and of the surface.
         """
         x, y = self.faces(thickness)
         law_x, x = _face_transpose(self.law, x, cotangent.x)

@@ -19,6 +19,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
+from glacierbayes.physics import pointwise
 from glacierbayes.physics.sia import Flux, ShallowIce
 
 MOST_STAGES = 51  # odd, as RKL2 likes it
@@ -201,13 +202,13 @@ def _mean_flux_backward(residuals, cotangent: Flux):
         return back(j - 1, below, now, sums)
 
     nothing = jnp.zeros_like(start)
-    sums = Sums(jax.tree.map(jnp.zeros_like, law), zero, nothing, nothing, nothing)
+    sums = Sums(pointwise.spread(law, zero.x), zero, nothing, nothing, nothing)
     _, now, sums = lax.fori_loop(0, (stages - 1) // 2, back_pair, (zero, cotangent, sums))
     of_first = jax.tree.map(lambda a, b: a + _first(stages) * b, sums.first, now)
     of_law, of_thickness, of_surface = equation.flux_transpose(state(start), of_first)
     none = jax.tree.map(_zero_cotangent, (rest, step, stages))
     return (
-        jax.tree.map(jnp.add, sums.law, of_law),
+        pointwise.summed(law, lax.optimization_barrier(jax.tree.map(jnp.add, sums.law, of_law))),
         state(sums.surface + of_surface),
         sums.start + of_thickness + of_surface,
         sums.rate,
