@@ -247,7 +247,8 @@ def _temperature_index(glacier: Glacier, years: tuple[float, float], expected: f
 def observe(history: History, observations: Observations | None) -> None:
     """The likelihood of everything that was seen, with its error model.
 
-    Velocity: Student-t with a fitted discrepancy, what shallow ice cannot say about a block. Geodetic balance: the
+    Velocity: Student-t with a fitted discrepancy, what shallow ice cannot say about a block, correlated over a
+    fitted length of some kilometres (a few valley widths). Geodetic balance: the
     density of the volume change is a latent, 850 +- 60 kg m-3 (Huss 2013), its share taken out of the sigma.
     A failed solve has density zero.
     """
@@ -258,10 +259,13 @@ def observe(history: History, observations: Observations | None) -> None:
         discrepancy = sample(
             "velocity_discrepancy", lognormal(10.0, 2.5), "m yr-1", "scale of what shallow ice cannot say of a block"
         )
+        length = sample(
+            "velocity_correlation_length", lognormal(2000.0, 2.0), "m", "correlation length of the discrepancy"
+        )
         freedom = sample(
             "velocity_degrees_of_freedom", dist.Gamma(2.0, 0.1), "1", "degrees of freedom of the Student-t"
         )
-        observations.velocity.sample(history, discrepancy, freedom)
+        observations.velocity.sample(history, discrepancy, length, freedom)
     if observations.geodetic is not None:
         density = sample(
             "volume_change_density",

@@ -20,6 +20,8 @@ FAR_APART = 1.05
 LEAST_ESS = 400.0  # bulk and tail, over all chains; the same paper
 LEAST_E_BFMI = 0.3  # Betancourt 2016, arXiv 1604.00695
 LARGEST_FAILED_SHARE = 0.005  # of transitions
+TAIL = 0.005  # of the prior, on either side: a posterior median out there contradicts it
+LEAST_PRIOR_DRAWS = 100  # to know the tails
 CHAIN_METHODS = ("nuts",)  # methods whose draws are Markov chains, so that R-hat means something
 CHECKED_GROUPS = ("posterior", "sample_stats", "posterior_predictive", "log_likelihood")
 
@@ -32,6 +34,7 @@ class Check:
         table: one row a parameter (an element of an array is a row of its own), columns `r_hat` (rank-normalised),
             `ess_bulk`, `ess_tail` [1] and `ok`. NaN where a number does not apply.
         problems: one sentence for everything that is wrong, and what to do about it.
+        remarks: what the draws say well enough, but a reader must not take at its word.
         method: how the draws were made.
         chains, draws: number of chains, and of draws in each.
         divergences: number of divergent transitions; None where the draws do not say.
@@ -41,6 +44,7 @@ class Check:
 
     table: pd.DataFrame
     problems: list[str]
+    remarks: list[str]
     method: str
     chains: int
     draws: int
@@ -100,7 +104,7 @@ class Check:
         ]
         lines += [f"expected: R-hat below {LARGEST_R_HAT}, ESS at least {LEAST_ESS:.0f}", ""]
         lines += [f"{name + ':':<17}{value}   (expected: {rule})" for name, value, rule in self.sampler]
-        lines += ["", self.verdict, *(f"- {problem}" for problem in self.problems)]
+        lines += ["", self.verdict, *(f"- {text}" for text in self.problems + self.remarks)]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
@@ -113,7 +117,7 @@ class Check:
             f"<tr><td>{name}</td><td>{html.escape(value)}</td><td>{rule}</td></tr>"
             for name, value, rule in self.sampler
         )
-        problems = "".join(f"<li>{html.escape(problem)}</li>" for problem in self.problems)
+        problems = "".join(f"<li>{html.escape(text)}</li>" for text in self.problems + self.remarks)
         return (
             f"<p><b>{self.verdict}</b></p>"
             + (f"<ul>{problems}</ul>" if problems else "")
@@ -128,6 +132,9 @@ def check(draws: xr.DataTree | str | Path) -> Check:
 
     Rules: rank-normalised R-hat below 1.01, bulk and tail ESS at least 400 for every posterior scalar, no divergences,
     E-BFMI above 0.3 in every chain, at most 0.5 % of transitions with a failed solve, at least two chains, no NaN.
+
+    A parameter whose posterior median lies in the outermost 0.5 % of its prior is remarked on, and does not count
+    against the draws: they are right about a model that the data and the prior do not agree on.
 
     Args:
         draws: the result of `infer`, or the path of its NetCDF file. `attrs["method"]` says how the draws were made;
@@ -167,7 +174,7 @@ def check(draws: xr.DataTree | str | Path) -> Check:
             f"These draws were made by {method}, which is no Markov chain: R-hat and ESS do not apply, and nothing "
             "here says how far the approximation is from the posterior. Compare with a run of method nuts."
         )
-    return Check(table, problems, method, chains, count, divergences, failed, e_bfmi)
+    return Check(table, problems, _contradictions(tree), method, chains, count, divergences, failed, e_bfmi)
 
 
 def open_draws(draws: xr.DataTree | str | Path) -> xr.DataTree:
@@ -230,6 +237,26 @@ def _missing_numbers(tree: xr.DataTree) -> list[str]:
                     f"{part}/{name} holds values that are not finite numbers ({bad} of {values.size}): a solve that "
                     "failed got into the draws, or the model divides by zero. Mend the model and sample again."
                 )
+    return found
+
+
+def _contradictions(tree: xr.DataTree) -> list[str]:
+    """Sampled scalars that the data have driven out of their prior."""
+    posterior, prior = group(tree, "posterior"), group(tree, "prior")
+    found = []
+    for name, values in posterior.data_vars.items():
+        if name not in prior or values.attrs.get("derived", 0) or values.ndim > 2:
+            continue
+        before = prior[name].values[np.isfinite(prior[name].values)]
+        if before.size < LEAST_PRIOR_DRAWS:
+            continue
+        median, (low, high) = float(np.median(values)), np.quantile(before, (TAIL, 1 - TAIL))
+        if median < low or median > high:
+            found.append(
+                f"{name} is {median:.3g}, outside what its prior holds possible ({low:.3g} to {high:.3g}): the model "
+                "can meet the data only so, and what it lacks has gone into this parameter. Do not read it, nor what "
+                "is derived from it, as a measurement; its interval is right only if the model is."
+            )
     return found
 
 

@@ -94,7 +94,7 @@ class Problem:
         return {
             "sites": {name: jnp.asarray(values[name]) for name in self.names},
             "derived": {n: jnp.asarray(s["value"]) for n, s in trace.items() if s["type"] == "deterministic"},
-            "log_likelihood": {n: f.log_prob(trace[n]["value"]) for n, f in distributions.items()},
+            "log_likelihood": {n: _pointwise(f, trace[n]["value"]) for n, f in distributions.items()},
             "predictive": {n: f.sample(k) for (n, f), k in zip(distributions.items(), keys, strict=True)},
         }
 
@@ -108,3 +108,9 @@ class Problem:
 
         found.update({name: np.asarray(v) for name, v in jax.jit(trace)(jax.random.key(0)).items()})
         return found
+
+
+def _pointwise(distribution: Any, value: Array) -> Array:
+    """Log density of each entry; of entries that are not independent, each given the others."""
+    of = getattr(distribution, "pointwise", distribution.log_prob)
+    return jnp.asarray(of(value))

@@ -74,7 +74,8 @@ def transposed(function: Callable) -> Callable:
     def backward(residuals, cotangent):
         parameters, field, constants = residuals
         of_parameters, (of_field,) = transpose(lambda p, f: function(p, f, *constants), parameters, (field,), cotangent)
-        return summed(parameters, lax.optimization_barrier(of_parameters)), of_field, *(jnp.zeros_like(constant) for constant in constants)
+        of_parameters = summed(parameters, lax.optimization_barrier(of_parameters))
+        return of_parameters, of_field, *(jnp.zeros_like(constant) for constant in constants)
 
     with_transpose.defvjp(forward, backward)
     return with_transpose

@@ -211,7 +211,7 @@ def _head(draws: xr.DataTree, source: str) -> str:
 
 
 def _trust(trust: Check) -> str:
-    problems = "".join(f"<li>{html.escape(problem)}</li>" for problem in trust.problems)
+    problems = "".join(f"<li>{html.escape(problem)}</li>" for problem in trust.problems + trust.remarks)
     rows = "".join(
         f'<tr><td>{name}</td><td class="text">{html.escape(value)}</td><td class="text">{rule}</td></tr>'
         for name, value, rule in trust.sampler

@@ -13,6 +13,7 @@ from glacierbayes.inference.diagnostics import Check, check, group, open_draws
 from glacierbayes.report.parameters import QUANTILES, LeftOut, Parameter, parameters
 
 LEAST_THICKNESS = 50.0  # m; thinner blocks say little about the flow and do not count in the statistics
+LEAST_SPEED = 0.1  # m per year, far below what an image shows; has a logarithm
 
 
 def parameter_table(
@@ -56,8 +57,8 @@ def fit_statistics(draws: xr.DataTree | str | Path) -> dict:
     """How well the posterior meets the observations; `draws` may be the path of the NetCDF file.
 
     Speed, over the blocks with more than 50 m of ice (missing where there is no velocity):
-        blocks: number of them.
-        log_correlation: of the logs of observed and posterior median speed.
+        blocks: number of them; without one, the rest is NaN.
+        log_correlation: of the logs of observed and posterior median speed, both at least 0.1 m per year.
         median_ratio: median of modelled over observed speed.
         coverage_90: share of blocks whose observed speed is in its 90 % predictive interval.
     Balance, one entry a period, m w.e. per year (missing where there is none):
@@ -68,38 +69,41 @@ def fit_statistics(draws: xr.DataTree | str | Path) -> dict:
         InputError: as `open_draws`.
     """
     tree = open_draws(draws)
-    statistics: dict = {}
+    return _speed_statistics(tree) | _balance_statistics(tree)
+
+
+def _speed_statistics(tree: xr.DataTree) -> dict:
     try:
         observed, modelled, predictive = speeds(tree)
     except LeftOut:
-        pass
-    else:
-        median = np.median(modelled, 0)
-        thick = group(tree, "constant_data")["velocity_block_thickness"].values > LEAST_THICKNESS
-        counted = thick & (observed > 0) & (median > 0)
-        observed, median, predictive = observed[counted], median[counted], predictive[:, counted]
-        lower, upper = np.quantile(predictive, QUANTILES, axis=0) if counted.any() else (observed, observed)
-        enough = int(counted.sum()) > 2
-        statistics |= {
-            "blocks": int(counted.sum()),
-            "log_correlation": float(np.corrcoef(np.log(observed), np.log(median))[0, 1]) if enough else float("nan"),
-            "median_ratio": float(np.median(median / observed)) if counted.any() else float("nan"),
-            "coverage_90": float(np.mean((lower <= observed) & (observed <= upper))) if counted.any() else float("nan"),
-        }
+        return {}
+    thick = group(tree, "constant_data")["velocity_block_thickness"].values > LEAST_THICKNESS
+    observed, median, predictive = observed[thick], np.median(modelled, 0)[thick], predictive[:, thick]
+    lower, upper = np.quantile(predictive, QUANTILES, axis=0)
+    # ice at rest counts as nearly at rest, so that no block is left out
+    seen, made = (np.maximum(values, LEAST_SPEED) for values in (observed, median))
+    blocks, none = int(thick.sum()), float("nan")
+    return {
+        "blocks": blocks,
+        "log_correlation": float(np.corrcoef(np.log(seen), np.log(made))[0, 1]) if blocks > 2 else none,
+        "median_ratio": float(np.median(made / seen)) if blocks else none,
+        "coverage_90": float(np.mean((lower <= observed) & (observed <= upper))) if blocks else none,
+    }
+
+
+def _balance_statistics(tree: xr.DataTree) -> dict:
     try:
         periods, measured, sigma, balance = balances(tree)
     except LeftOut:
-        pass
-    else:
-        median = np.median(balance, 0)
-        statistics |= {
-            "periods": periods,
-            "balance_observed": measured.tolist(),
-            "balance_sigma": sigma.tolist(),
-            "balance_modelled": median.tolist(),
-            "balance_difference_in_sigma": ((median - measured) / sigma).tolist(),
-        }
-    return statistics
+        return {}
+    median = np.median(balance, 0)
+    return {
+        "periods": periods,
+        "balance_observed": measured.tolist(),
+        "balance_sigma": sigma.tolist(),
+        "balance_modelled": median.tolist(),
+        "balance_difference_in_sigma": ((median - measured) / sigma).tolist(),
+    }
 
 
 def speeds(draws: xr.DataTree) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -9,6 +9,7 @@ import glacierbayes as gb
 from glacierbayes import priors
 
 YEARS = (2000.0, 2002.0)
+ERRORS = (1.0, 500.0, 10.0)  # discrepancy, its correlation length, degrees of freedom
 
 
 def glacier() -> gb.Glacier:
@@ -36,4 +37,4 @@ def model(glacier, observations=None, *, limit=np.inf):
     history = gb.simulate(glacier, law, None, years=YEARS)
     numpyro.factor("solver", jnp.where(history.ok, 0.0, -jnp.inf))
     if observations is not None:
-        observations.velocity.sample(history, 1.0, 10.0)
+        observations.velocity.sample(history, *ERRORS)

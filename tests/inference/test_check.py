@@ -14,7 +14,7 @@ from ..synthetic_draws import make_draws
 
 def test_good_draws_are_trusted():
     answer = check(make_draws())
-    assert answer.ok and answer.problems == []
+    assert answer.ok and answer.problems == [] and answer.remarks == []
     assert list(answer.table.index) == [str(name) for name in make_draws().posterior.data_vars]
     assert answer.table["ok"].all()
     assert answer.divergences == 0 and answer.failed_solves == 0 and len(answer.e_bfmi) == 4
@@ -93,6 +93,14 @@ def test_few_failed_solves_are_allowed():
     draws = make_draws()
     draws.sample_stats["solver_failed"][0, :6] = True  # of 1200: exactly 0.5 %
     assert check(draws).ok
+
+
+def test_a_parameter_outside_its_prior_is_remarked_on():
+    draws = make_draws()
+    draws.posterior["thickness_scale"] *= 2.5
+    answer = check(draws)
+    assert answer.ok and len(answer.remarks) == 1
+    assert answer.remarks[0].startswith("thickness_scale is 2.") and answer.remarks[0] in str(answer)
 
 
 def test_one_chain_and_other_methods_are_not_vouched_for():

@@ -67,13 +67,26 @@ def test_truth_is_within_the_posterior(finished):
     assert log_creep.std() < 0.5  # of a prior with 1
 
 
-def test_log_likelihood_is_that_of_the_stored_prediction(finished, data):
+def test_log_likelihood_is_of_each_block_given_the_others(finished, data):
     _, draws = finished
-    modelled = draws["posterior_predictive"].to_dataset()["modelled_velocity"].values
-    scale = np.sqrt(np.asarray(data[1].velocity.sigma) ** 2 + 1.0)
-    seen = np.asarray(data[1].velocity.velocity)
-    expected = stats.t.logpdf(seen, 10.0, modelled, scale).sum(-1)
-    np.testing.assert_allclose(draws["log_likelihood"].to_dataset()["velocity"].values, expected, rtol=1e-9)
+    modelled = draws["posterior_predictive"].to_dataset()["modelled_velocity"].values[1, -1]
+    found = draws["log_likelihood"].to_dataset()["velocity"].values
+    velocity = data[1].velocity
+    places = np.stack([velocity.x, velocity.y], -1)
+    discrepancy, length, freedom = small.ERRORS
+    distance = np.linalg.norm(places[:, None] - places, axis=-1)
+    shared = discrepancy**2 * np.exp(-distance / length)
+    assert found.shape == (SETTINGS["chains"], SETTINGS["draws"], len(places))
+
+    def joint(component, chosen):
+        covariance = shared + np.diag(np.asarray(velocity.sigma)[:, component] ** 2)
+        law = stats.multivariate_t(modelled[chosen, component], covariance[np.ix_(chosen, chosen)], df=freedom)
+        return law.logpdf(np.asarray(velocity.velocity)[chosen, component])
+
+    blocks = np.arange(len(places))
+    for block in blocks[::5]:
+        expected = sum(joint(c, blocks) - joint(c, blocks[blocks != block]) for c in (0, 1))
+        assert found[1, -1, block] == pytest.approx(expected, rel=1e-9)
 
 
 def test_what_is_there_is_not_overwritten(finished, data):
