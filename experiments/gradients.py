@@ -3,7 +3,8 @@
 For both shipped models on one glacier: forward against reverse mode, reverse mode against central differences at three
 draws of the Laplace approximation, and the second differences of the log density over 200 equally spaced values
 of ln A that span the central 95 % of its posterior (the Laplace approximation's), by the reference speed alone and
-along the ridge, where every other parameter takes the mean that goes with that ln A.
+along the ridge, where every other parameter takes the mean that goes with that ln A; "without" the running median of
+11, which is the density's own curvature and no jump of the solver's.
 
     python experiments/gradients.py RGI60-11.01450 --resolution 400 --output gradients.json
 """
@@ -17,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-import glacierbayes as gb  # before jax: it asks for float64
+import glacierbayes as gb
 from glacierbayes.inference.mode import find_start
 from glacierbayes.inference.models import find_model
 from glacierbayes.inference.problem import Problem
@@ -55,13 +56,15 @@ def study(model: str, glacier: gb.Glacier, observations: gb.Observations, seed: 
     bends = {}
     for name, direction in {"reference speed": np.eye(mode.size)[speed], "ridge": ridge}.items():
         values = [float(density(mode + (a - centre) * direction)) for a in np.linspace(low, high, PLACES)]
-        bends[name] = float(np.max(np.abs(np.diff(values, 2))))
+        second = np.diff(values, 2)
+        smooth = np.median(np.lib.stride_tricks.sliding_window_view(np.pad(second, 5, mode="edge"), 11), 1)
+        bends[name] = {"largest": float(np.max(np.abs(second))), "without": float(np.max(np.abs(second - smooth)))}
     return {
         "forward_against_reverse": float(max(modes)),
         "differences_median": float(np.median(differences)),
         "differences_worst": float(max(differences)),
         "log_creep_95": [float(low), float(high)],
-        "largest_second_difference": bends,
+        "second_difference": bends,
     }
 
 

@@ -2,6 +2,8 @@
 
 import importlib.util
 import os
+import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -27,3 +29,18 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real glaciers at {folder}; name their folder in GLACIERBAYES_DATA")
     return folder
+
+
+@pytest.fixture
+def oggm(tmp_path, monkeypatch):
+    """OGGM, imported and set up without a network and away from the user's home."""
+    monkeypatch.setenv("HOME", str(tmp_path))  # the import writes there
+    if importlib.util.find_spec("salem") is not None:
+        monkeypatch.setitem(sys.modules, "salem", None)  # its import wants the network
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import oggm
+        from oggm import cfg
+
+        cfg.initialize_minimal(logging_level="CRITICAL")
+        yield oggm

@@ -94,6 +94,14 @@ def test_anything_with_dir(folder):
     assert volume(read_oggm(GlacierDirectory())) == volume(read_oggm(str(folder.path)))
 
 
+@pytest.mark.oggm
+def test_a_glacier_directory_of_oggm(folder, oggm):
+    directory = oggm.GlacierDirectory.__new__(oggm.GlacierDirectory)  # its __init__ wants an outline of the whole RGI
+    directory.dir, directory.rgi_id = str(folder.path), "RGI60-11.00001"
+    assert volume(read_oggm(directory)) == volume(read_oggm(folder.path))
+    assert read_observations(directory, read_oggm(directory)).geodetic is not None
+
+
 def test_thickness_product(folder):
     assert read_oggm(folder.path, thickness="millan").thickness_product == "millan"
     ratio = volume(read_oggm(folder.path, thickness="millan")) / volume(read_oggm(folder.path))

@@ -99,8 +99,8 @@ def test_what_is_there_is_not_overwritten(finished, data):
     assert again.attrs["created"] == finished[1].attrs["created"]
 
 
-def test_killed_and_resumed_equals_undisturbed(finished, tmp_path):
-    """The run is killed with all its processes, twice, at a random moment after the first chunk."""
+def killed_and_resumed(tmp_path: Path, settings: dict, kills: int, longest: float) -> xr.DataTree:
+    """Kills a run with all its processes at random moments up to `longest` seconds after it has chunks, and ends it."""
     output = tmp_path / "killed.nc"
     folder = tmp_path / "killed.nc.parts"
     script = tmp_path / "run.py"
@@ -110,28 +110,46 @@ def test_killed_and_resumed_equals_undisturbed(finished, tmp_path):
         "import glacierbayes as gb\n"
         "from tests.inference import small\n"
         "ice = small.glacier()\n"
-        f"gb.infer(small.model, ice, small.observations(ice), output={str(output)!r}, resume=True, **{SETTINGS})\n"
+        f"gb.infer(small.model, ice, small.observations(ice), output={str(output)!r}, resume=True, **{settings})\n"
     )
-    delays = np.random.default_rng(7).uniform(0.0, 3.0, 2)
-    for delay in delays:
+    chains = range(settings["chains"])
+
+    def finished_of_each() -> list[int]:
+        return [finished_chunks(folder, chain) for chain in chains]
+
+    for delay in np.random.default_rng(7).uniform(0.0, longest, kills):
+        earlier = finished_of_each()
         process = subprocess.Popen([sys.executable, script], stderr=subprocess.DEVNULL, start_new_session=True)
         until = time.monotonic() + 120
-        while not finished_chunks(folder, 0) and process.poll() is None and time.monotonic() < until:
+        while finished_of_each() == earlier and process.poll() is None and time.monotonic() < until:
             time.sleep(0.05)
         time.sleep(delay)
-        before = {c: finished_chunks(folder, c) for c in range(2)}
-        if process.poll() is None:
-            os.kill(process.pid, signal.SIGKILL)  # the chains see their input end, and stop
+        before = finished_of_each()
+        assert process.poll() is None, "the run was over before it was killed"
+        os.kill(process.pid, signal.SIGKILL)  # the chains see their input end, and stop
         process.wait()
         time.sleep(0.5)
-        if folder.exists():
-            assert all(finished_chunks(folder, c) >= n for c, n in before.items())
+        assert all(n >= m for n, m in zip(finished_of_each(), before, strict=True))
     subprocess.run([sys.executable, script], stderr=subprocess.DEVNULL, check=True)
+    with xr.open_datatree(output, engine="h5netcdf") as tree:
+        return tree.load()
+
+
+def assert_same_draws(one: xr.DataTree, other: xr.DataTree) -> None:
     for group in ("posterior", "sample_stats", "posterior_predictive"):
-        one = finished[1][group].to_dataset()
-        other = xr.open_datatree(output, engine="h5netcdf")[group].to_dataset()
-        for name in one.data_vars:
-            np.testing.assert_array_equal(one[name].values, other[name].values, err_msg=name)
+        for name, values in one[group].to_dataset().data_vars.items():
+            np.testing.assert_array_equal(values, other[group].to_dataset()[name], err_msg=str(name))
+
+
+def test_killed_and_resumed_equals_undisturbed(finished, tmp_path):
+    assert_same_draws(finished[1], killed_and_resumed(tmp_path, SETTINGS, kills=1, longest=0.3))
+
+
+@pytest.mark.slow
+def test_killed_ten_times_equals_undisturbed(data, tmp_path):
+    settings = {**SETTINGS, "draws": 4000}
+    draws = gb.infer(small.model, *data, output=tmp_path / "posterior.nc", **settings)
+    assert_same_draws(draws, killed_and_resumed(tmp_path, settings, kills=10, longest=2.0))
 
 
 @pytest.mark.slow
