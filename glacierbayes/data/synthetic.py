@@ -17,7 +17,7 @@ from glacierbayes.physics.mass_balance import LinearGradient
 from glacierbayes.solvers.simulate import simulate
 
 SPACING = 300.0  # m
-LENGTH, WIDTH = 24, 9  # cells
+LENGTH, WIDTH = 26, 9  # cells; the ice ends at the 24th
 SPIN_UP = 120.0  # years with the old equilibrium line, from bare rock
 BLOCK_SIZE = 600.0  # m
 SPEED_SIGMA, BALANCE_SIGMA = 3.0, 0.1  # m per year; m w.e. per year

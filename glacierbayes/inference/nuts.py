@@ -27,6 +27,7 @@ CHUNK = 25  # transitions between two files
 PRIOR_DRAWS = 100  # for each chain, solved once the chain is done
 SPREAD = 1.5  # of the starts, in standard deviations of the Laplace approximation
 FIRST_STEP = 0.3  # a long first step costs solves with absurd parameters
+LONGEST_STEP = 1.0  # in posterior standard deviations; two is where leapfrog blows up on a Gaussian
 MOST_DOUBLINGS = 4  # 15 gradients: half a period at the step sizes that the starting mass matrix allows
 
 
@@ -66,13 +67,13 @@ class Chain:
             z = jnp.asarray(self.start["mode"] + step * root @ np.asarray(jax.random.normal(place, (len(root),))))
             state = self.kernel.init(key, self.warmup, z, (), {})
             if np.isfinite(float(state.potential_energy)) or step < 1e-3:
-                return state
+                return _gentle(state)
             step /= 2
 
     def advance(self, state: Any) -> Any:
         """One transition."""
         if self._step is None:
-            self._step = jax.jit(lambda state: self.kernel.sample(state, (), {}))
+            self._step = jax.jit(lambda state: _gentle(self.kernel.sample(state, (), {})))
         return self._step(state)
 
     def met_failed_solve(self, before: Any) -> bool:
@@ -98,6 +99,19 @@ class Chain:
 
     def _count(self, finite: Any) -> None:
         self._failures += int(not finite)
+
+
+def _gentle(state: Any) -> Any:
+    """Keeps the adaptation of the step size from long steps.
+
+    NumPyro begins at ten times the step size of now, at the start and with every new mass matrix. On a Gaussian this
+    costs a gradient; here the parameters are then absurd, and their solves took up to ten minutes.
+    """
+    adapted = state.adapt_state
+    *rest, count, centre = adapted.ss_state
+    centre = jnp.where(count == 0, jnp.log(adapted.step_size), centre)
+    adapted = adapted._replace(step_size=jnp.minimum(adapted.step_size, LONGEST_STEP), ss_state=(*rest, count, centre))
+    return state._replace(adapt_state=adapted)
 
 
 def run_chain(problem: Problem, chain: int, folder: Path, settings: dict[str, Any], say: Callable) -> None:
