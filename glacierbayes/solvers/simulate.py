@@ -22,7 +22,7 @@ from glacierbayes.solvers.history import History
 from glacierbayes.solvers.stabilised import Stabilised, State, WholeSteps
 from glacierbayes.solvers.twofold import twofold
 
-MOST_STEPS = 16384  # a run that needs more has failed: Aletsch at 100 m and 20 times the creep takes 6400
+MOST_STEPS = 8192  # a run that needs more has failed: Aletsch at 100 m and 20 times the creep takes 6400
 CHECKPOINTS = 128  # states that reverse mode keeps at once
 
 

@@ -10,6 +10,8 @@ from glacierbayes.inference.nuts import LONGEST_STEP, Chain
 class Gaussian:
     """Ten independent standard normals, in the place of a `Problem`."""
 
+    dimension = 10
+
     @staticmethod
     def potential(z):
         return 0.5 * jnp.sum(z**2)
