@@ -44,8 +44,9 @@ def infer(
 ) -> xarray.DataTree:
     """Samples the posterior of a model and writes it as an ArviZ `DataTree`.
 
-    Draws go in chunks into `OUTPUT.parts/`; `OUTPUT` appears when all are there. Compiled programs are kept in
-    the user's cache folder.
+    Draws go in chunks into `OUTPUT.parts/`; `OUTPUT` appears when all are there. The parts stay if the draws are not
+    to be trusted, so that `resume` with more draws goes on from them. Compiled programs are kept in the user's cache
+    folder.
 
     Args:
         model: name of a shipped model, path of a model file, or a function model(glacier, observations, **options).
@@ -55,7 +56,7 @@ def infer(
         draws, warmup: kept and adapting transitions of each chain.
         seed: of everything random.
         output: NetCDF file.
-        resume: go on from the last whole chunk.
+        resume: go on from the last whole chunk, with as many draws as then, or more.
         options: of the model; plain values.
 
     Returns:
@@ -89,7 +90,7 @@ def infer(
     _check_output(output, folder, resume, run)
     problem = Problem(program, glacier, observations, options)
 
-    if output.exists():  # complete already, and of this run
+    if output.exists() and _run_of(output)["draws"] == draws:  # complete already
         return _open(output)
     folder.mkdir(exist_ok=True)
     write_json(folder / "run.json", run)
@@ -120,13 +121,14 @@ def _check_output(output: Path, folder: Path, resume: bool, run: dict[str, Any])
         if folder.exists():
             raise InputError(f"{folder} holds an unfinished run; go on with --resume, or remove it")
         return
-    earlier: dict[str, Any] | None = None
     if folder.exists() and (folder / "run.json").is_file():
         earlier = read_json(folder / "run.json")
     elif output.exists():
-        earlier = json.loads(_open(output).attrs.get("run", "{}"))
-    if earlier is None:
+        earlier = _run_of(output)
+    else:
         return
+    if folder.exists() and run["draws"] > earlier.get("draws", 0):
+        earlier["draws"] = run["draws"]  # more of the same
     names = {"model_source": "model", "data": "data (glacier, resolution, thickness product)"}
     differ = [names.get(key, key) for key in run if earlier.get(key) != run[key]]
     if differ:
@@ -134,6 +136,10 @@ def _check_output(output: Path, folder: Path, resume: bool, run: dict[str, Any])
             f"--resume: {output} was begun with another {', '.join(dict.fromkeys(differ))}; "
             "give the same as then, or name another output"
         )
+
+
+def _run_of(output: Path) -> dict[str, Any]:
+    return json.loads(_open(output).attrs.get("run", '{"draws": 0}'))
 
 
 def _fingerprint(glacier: Any, observations: Any) -> str:
@@ -217,13 +223,18 @@ def _seconds(folder: Path, chain: int) -> float:
 
 def _write(problem, glacier, observations, folder, output, chains, attributes) -> xarray.DataTree:
     from glacierbayes.inference.datatree import build_tree
+    from glacierbayes.inference.diagnostics import check
 
     tree = build_tree(problem, glacier, observations, folder, chains, attributes)
     temporary = output.with_name(f".{output.name}.tmp")
     tree.to_netcdf(temporary, engine="h5netcdf")
     temporary.replace(output)
-    shutil.rmtree(folder)
-    return _open(output)
+    written = _open(output)
+    if check(written).ok:
+        shutil.rmtree(folder)
+    else:
+        _say(f"not yet to be trusted (see check): --resume with more --draws goes on from {folder}")
+    return written
 
 
 def _open(path: Path) -> xarray.DataTree:

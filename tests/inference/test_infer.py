@@ -1,6 +1,7 @@
 """From a model to a file: what is in it, and that nothing is lost."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -40,7 +41,6 @@ def finished(data, tmp_path_factory):
 def test_groups_units_and_diagnostics(finished):
     path, draws = finished
     assert path.is_file()
-    assert not path.with_name("posterior.nc.parts").exists()
     expected = {
         "posterior", "sample_stats", "posterior_predictive", "prior", "prior_predictive",
         "log_likelihood", "observed_data", "constant_data",
@@ -97,6 +97,26 @@ def test_what_is_there_is_not_overwritten(finished, data):
         gb.infer(small.model, *data, output=path, resume=True, **{**SETTINGS, "seed": 4})
     again = gb.infer(small.model, *data, output=path, resume=True, **SETTINGS)
     assert again.attrs["created"] == finished[1].attrs["created"]
+
+
+def test_more_draws_go_on_from_those_that_are_there(finished, data, tmp_path):
+    path, draws = finished
+    output = tmp_path / path.name
+    shutil.copy(path, output)
+    shutil.copytree(path.with_name(f"{path.name}.parts"), tmp_path / f"{path.name}.parts")  # 120 draws are too few
+    more = gb.infer(small.model, *data, output=output, resume=True, **{**SETTINGS, "draws": 300})
+    assert more["posterior"].sizes == {"chain": 2, "draw": 300}
+    one, other = (tree["posterior"].to_dataset()["log_creep"].values for tree in (draws, more))
+    np.testing.assert_array_equal(one, other[:, : SETTINGS["draws"]])
+    with pytest.raises(gb.InputError, match="another draws"):
+        gb.infer(small.model, *data, output=output, resume=True, **{**SETTINGS, "draws": 200})
+
+
+def test_the_parts_go_once_the_draws_can_be_trusted(data, tmp_path):
+    output = tmp_path / "long.nc"
+    draws = gb.infer(small.model, *data, output=output, **{**SETTINGS, "draws": 1200})
+    assert gb.check(draws).ok
+    assert not output.with_name("long.nc.parts").exists()
 
 
 def killed_and_resumed(tmp_path: Path, settings: dict, kills: int, longest: float) -> xr.DataTree:
