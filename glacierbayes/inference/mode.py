@@ -12,17 +12,22 @@ from scipy.optimize import minimize
 from glacierbayes.inference.problem import Problem
 
 HEIGHT = 1e8  # stands for the density zero of a failed solve in the line search
+TRIED = 32  # prior draws, of which the best become starts
+STARTS = 8  # of the search, with the prior's centre; the demo has two modes, 12 apart in log density
+FIRST_ITERATIONS, ITERATIONS = 10, 60  # of each start, and of the best
 
 
 def find_start(problem: Problem, seed: int) -> dict[str, np.ndarray]:
     """A mode and the covariance there, in unconstrained coordinates.
 
-    BFGS in coordinates scaled by the prior, from its centre; the Hessian by central differences of the gradient,
-    its eigenvalues kept at the prior's or above, so that the matrix is no wider than the prior in any direction.
+    BFGS in coordinates scaled by the prior, a little from its centre and from the best of some prior draws, then on
+    from where the density is highest: there may be several modes, and chains do not cross between them. The Hessian
+    by central differences of the gradient, its eigenvalues kept at the prior's or above, so that the matrix is no
+    wider than the prior in any direction.
 
     Args:
         problem: the model and its data.
-        seed: of the prior draws that give centre and scale.
+        seed: of the prior draws that give centre, scale and starts.
 
     Returns:
         "mode" and "covariance".
@@ -39,7 +44,14 @@ def find_start(problem: Problem, seed: int) -> dict[str, np.ndarray]:
             return HEIGHT, np.zeros_like(w)
         return value, gradient
 
-    best: Any = minimize(target, np.zeros_like(centre), jac=True, method="BFGS", options={"gtol": 0.05, "maxiter": 60})
+    def descend(w: np.ndarray, iterations: int) -> Any:
+        return minimize(target, w, jac=True, method="BFGS", options={"gtol": 0.05, "maxiter": iterations})
+
+    potential = jax.jit(problem.potential)
+    heights = np.array([float(potential(jnp.asarray(z))) for z in prior[:TRIED]])
+    good = prior[np.argsort(np.where(np.isfinite(heights), heights, np.inf))[: STARTS - 1]]
+    found = [descend((z - centre) / scale, FIRST_ITERATIONS) for z in (centre, *good)]
+    best = descend(min(found, key=lambda one: one.fun).x, ITERATIONS)
     step = 1e-2
     rows = []
     for i in range(centre.size):
