@@ -3,8 +3,8 @@
 For both shipped models on one glacier: forward against reverse mode, reverse mode against central differences at three
 draws of the Laplace approximation, and the second differences of the log density over 200 equally spaced values
 of ln A that span the central 95 % of its posterior (the Laplace approximation's), by the reference speed alone and
-along the ridge, where every other parameter takes the mean that goes with that ln A; "without" the running median of
-11, which is the density's own curvature and no jump of the solver's.
+along the ridge, where every other parameter takes the mean that goes with that ln A. "jump" is what is left without the
+running median of 11, which is the density's own curvature.
 
     python experiments/gradients.py RGI60-11.01450 --resolution 400 --output gradients.json
 """
@@ -49,8 +49,8 @@ def study(model: str, glacier: gb.Glacier, observations: gb.Observations, seed: 
     many = mode + rng.normal(size=(20_000, mode.size)) @ root.T
     log_creep = np.asarray(_log_creep(problem)(jnp.asarray(many)))
     low, high = np.quantile(log_creep, (0.025, 0.975))
-    # ln A is ln speed plus what the other parameters make of it
-    speed = _index(problem, "reference_speed")
+    # ln A is ln speed plus what the other parameters make of it; every site of these models is a scalar
+    speed = problem.names.index("reference_speed")
     centre = float(_log_creep(problem)(jnp.asarray(mode[None]))[0])
     ridge = np.cov(many.T, log_creep)[-1, :-1] / np.var(log_creep)
     bends = {}
@@ -58,7 +58,7 @@ def study(model: str, glacier: gb.Glacier, observations: gb.Observations, seed: 
         values = [float(density(mode + (a - centre) * direction)) for a in np.linspace(low, high, PLACES)]
         second = np.diff(values, 2)
         smooth = np.median(np.lib.stride_tricks.sliding_window_view(np.pad(second, 5, mode="edge"), 11), 1)
-        bends[name] = {"largest": float(np.max(np.abs(second))), "without": float(np.max(np.abs(second - smooth)))}
+        bends[name] = {"largest": float(np.max(np.abs(second))), "jump": float(np.max(np.abs(second - smooth)))}
     return {
         "forward_against_reverse": float(max(modes)),
         "differences_median": float(np.median(differences)),
@@ -66,12 +66,6 @@ def study(model: str, glacier: gb.Glacier, observations: gb.Observations, seed: 
         "log_creep_95": [float(low), float(high)],
         "second_difference": bends,
     }
-
-
-def _index(problem: Problem, name: str) -> int:
-    """Where a scalar site stands in the vector: NumPyro's dictionaries are flattened in alphabetical order."""
-    assert all(shape == () for shape in problem.shapes.values())
-    return sorted(problem.names).index(name)
 
 
 def _log_creep(problem: Problem) -> Callable:

