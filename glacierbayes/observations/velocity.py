@@ -73,14 +73,15 @@ class Velocity(eqx.Module):
             if field.shape != thickness.shape:
                 raise InputError(f"Velocity: {name} has shape {field.shape}, expected the glacier's {thickness.shape}")
         x, y = np.asarray(glacier.x), np.asarray(glacier.y)
-        cells = max(1, int(np.ceil(block_size / abs(float(glacier.dx)) - 0.25)))
-        rows, columns = np.indices(thickness.shape) // cells
+        high, wide = (max(1, int(np.ceil(block_size / abs(float(d)) - 0.25))) for d in (glacier.dy, glacier.dx))
+        rows, columns = np.indices(thickness.shape)
+        rows, columns = rows // high, columns // wide
         label = rows * (columns.max() + 1) + columns
         counts = np.bincount(label.ravel(), minlength=label.max() + 1)
         ice = (thickness > 0) & np.isfinite(vx) & np.isfinite(vy)
         covered = np.bincount(label[ice], minlength=counts.size)
         # against a whole block: one at the edge of the grid is small, not well covered
-        kept = np.flatnonzero(covered >= LEAST_COVERAGE * cells**2)
+        kept = np.flatnonzero(covered >= LEAST_COVERAGE * high * wide)
         if kept.size == 0:
             return None
         index = np.full(counts.size, -1)

@@ -53,10 +53,15 @@ def logarithmic(axis_of: Axes, which: str, low: float, high: float) -> None:
         if ticks.size >= 3:
             break
     axis.set_major_locator(FixedLocator(ticks.tolist()))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _label(value)))
     axis.set_minor_locator(NullLocator())
     axis.set_minor_formatter(NullFormatter())
 
 
 def _even(low: float, high: float) -> np.ndarray:
     return np.asarray(MaxNLocator(4).tick_values(low, high))
+
+
+def _label(value: float) -> str:
+    """Plain digits where a reader would write them: 10000 and not 1e+04."""
+    return f"{value:.0f}" if 1e3 <= value < 1e6 else f"{value:.4g}"

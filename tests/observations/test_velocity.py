@@ -69,6 +69,14 @@ def test_blocks(glacier, components):
     assert velocity.years == (2018.0,)
 
 
+def test_blocks_are_square_on_the_ground_where_cells_are_not():
+    bed = np.zeros((8, 8))
+    glacier = Glacier(bed=bed, thickness=bed + 100.0, x=100.0 * np.arange(8), y=50.0 * np.arange(8))
+    velocity = Velocity.from_grid(bed + 3.0, bed + 4.0, glacier, 2018.0, block_size=200.0)
+    block = np.asarray(velocity.block)
+    assert block.tolist() == [[4 * (row // 4) + column // 2 for column in range(8)] for row in range(8)]
+
+
 def test_block_means_of_any_field(glacier, components):
     velocity = Velocity.from_grid(*components, glacier, 2018.0, block_size=300.0)
     field = RNG.normal(size=(ROWS, COLUMNS))

@@ -59,6 +59,16 @@ def test_thin_ice_has_no_speed_statistics(tmp_path):
     assert "Blocks with more than 50 m of ice: 1, too few" in (folder / "index.html").read_text(encoding="utf-8")
 
 
+def test_ice_at_rest_is_counted():
+    draws = make_draws(draws=60, balance=False)
+    before = fit_statistics(draws)
+    still = int(np.argmax(draws.constant_data["velocity_block_thickness"].values))
+    draws.posterior_predictive["modelled_velocity"][:, :, still] = 0.0
+    after = fit_statistics(draws)
+    assert after["blocks"] == before["blocks"]
+    assert np.isfinite(after["log_correlation"]) and after["log_correlation"] < before["log_correlation"] - 0.05
+
+
 def test_text_of_others_is_escaped(tmp_path):
     draws = make_draws(draws=60, velocity=False, balance=False)
     draws.attrs["notes"] = json.dumps(["<script>alert(1)</script>"])
