@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -38,6 +39,30 @@ class MassBalance(eqx.Module):
             InputError: the balance does not cover the years.
         """
         return ()
+
+    def on(self, cells: Callable[[Any], Any]) -> MassBalance:
+        """The balance as the equation needs it: fields (y, x), where it has any, laid out by `cells`."""
+        return self
+
+
+class Prescribed(MassBalance):
+    """A map of the balance, the same whatever the surface does.
+
+    Attributes:
+        field: (y, x) on the glacier's grid, m w.e. per year.
+        density: of the ice, kg m-3.
+    """
+
+    field: Float[Array, "*cells"]
+    density: float = eqx.field(static=True, default=constants.ICE_DENSITY)
+
+    def rate(self, surface: Float[Array, "*cells"], start: Any, end: Any) -> Float[Array, "*cells"]:
+        """m of ice per year."""
+        return self.field * (constants.WATER_DENSITY / self.density) + jnp.zeros_like(surface)
+
+    def on(self, cells: Callable[[Any], Any]) -> Prescribed:
+        """With the field laid out."""
+        return Prescribed(cells(self.field), self.density)
 
 
 class LinearGradient(MassBalance):

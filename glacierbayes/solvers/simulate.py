@@ -87,7 +87,7 @@ def _run(glacier, law, balance, breaks, times, window):
 
     equation = ShallowIce(
         law=law,
-        balance=balance,
+        balance=None if balance is None else balance.on(cells),
         bed=layout.state(cells(glacier.bed, "edge")),
         inside=cells(jnp.ones(glacier.bed.shape)),
         mask=cells(glacier.mask),
@@ -96,7 +96,9 @@ def _run(glacier, law, balance, breaks, times, window):
         layout=layout,
     )
     zero = jnp.zeros(())
-    state = State.at(equation, cells(glacier.thickness), zero, zero, zero)
+    start = cells(glacier.thickness)
+    rate = equation.balance_rate(start, times[0], times[0])
+    state = State.at(equation, start, rate, zero, zero, zero)
     leaves, tree = jax.tree.flatten((equation, state))
 
     def solve(transposed: bool, *leaves: Any) -> list[Any]:
@@ -150,4 +152,4 @@ def _tendency(t: Any, y: State, equation: ShallowIce) -> State:
     rate = equation.balance_rate(y.thickness, t, t)
     change = rate - equation.divergence(equation.flux(equation.layout.state(y.thickness)))
     zero = jnp.zeros(())
-    return State(change, zero, zero, zero, zero, zero)
+    return State(change, zero, zero, zero, zero, zero, zero)

@@ -28,13 +28,16 @@ SAFETY = 1.2  # on the stiffness: it may grow within a step
 # Longest step, in cells that a kinematic wave crosses. Aletsch, 2.4e-24 Pa-3 s-1, 20 years, rms thickness error:
 # 0.02 m at 400 m and 0.01 m at 200 m; with 6 0.04 and 0.03 m; with 8 the waves grow and it is 0.4 and 0.3 m.
 COURANT = 4.0
-LONGEST = 1.0  # year; bare rock is in no hurry, and a century of snow would fall on it in one step
+# Most snow or melt in a step, as a share of the thickest ice, or in m: bare rock is in no hurry, and a century of snow
+# would fall on it.
+MOST_CHANGE, LEAST_CHANGE = 0.02, 2.0
 
 
 class State(NamedTuple):
     """What is integrated: thickness, and the mass that came and went, m3 of ice since the start.
 
-    With it go the two rates of `ShallowIce.rates` at that thickness, from which step and stages follow.
+    With it go the rates, per year, from which step and stages follow: the two of `ShallowIce.rates` at that thickness,
+    and that of the balance, whose inverse is the longest step that it allows.
     """
 
     thickness: Float[Array, " cells"]
@@ -43,12 +46,15 @@ class State(NamedTuple):
     outflow: Float[Array, ""]
     stiffness: Float[Array, ""]
     courant: Float[Array, ""]
+    balance: Float[Array, ""]
 
     @staticmethod
-    def at(equation: ShallowIce, thickness: Array, supplied: Any, applied: Any, outflow: Any) -> State:
-        """A state with its rates."""
+    def at(equation: ShallowIce, thickness: Array, rate: Array, supplied: Any, applied: Any, outflow: Any) -> State:
+        """A state with its rates; `rate` is the balance of now."""
         rates = equation.rates(equation.layout.state(thickness))
-        return State(thickness, supplied, applied, outflow, *rates)
+        felt = jnp.max(jnp.where((thickness > 0) | (rate > 0), jnp.abs(rate), 0.0))
+        change = felt / jnp.maximum(MOST_CHANGE * jnp.max(thickness), LEAST_CHANGE)
+        return State(thickness, supplied, applied, outflow, *rates, lax.stop_gradient(change))
 
 
 class Coefficients(NamedTuple):
@@ -252,6 +258,7 @@ def apply(equation: ShallowIce, state: State, rate: Array, step: Array, flux: Fl
     return State.at(
         equation,
         ice - melt,
+        rate,
         state.supplied + area * (snow - melted),
         state.applied + area * (snow + melted),
         state.outflow + area * outflow,
@@ -303,8 +310,8 @@ class Stabilised(dfx.AbstractSolver):
 class WholeSteps(dfx.AbstractStepSizeController):
     """Equal steps to the next break, their number a whole one, from the state of now.
 
-    A step is at most `COURANT` cells of a kinematic wave, a year, and what the stages are stable over.
-    Whole numbers make the schedule piecewise constant in every parameter, so that the derivative at fixed
+    A step is at most `COURANT` cells of a kinematic wave, what the balance allows, and what the stages are
+    stable over. Whole numbers make the schedule piecewise constant in every parameter, so that the derivative at fixed
     steps is the derivative.
 
     Attributes:
@@ -319,7 +326,7 @@ class WholeSteps(dfx.AbstractStepSizeController):
 
     def _next(self, time: Array, state: State) -> Array:
         longest = jnp.minimum(longest_step(state.stiffness), COURANT / state.courant)
-        longest = jnp.minimum(longest, LONGEST)
+        longest = jnp.minimum(longest, 1 / state.balance)
         end = self.breaks[jnp.searchsorted(self.breaks, time + 1e-9)]
         steps = jnp.ceil((end - time) / longest)
         return lax.stop_gradient(jnp.where(steps > 1, time + (end - time) / jnp.maximum(steps, 1.0), end))

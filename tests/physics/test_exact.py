@@ -1,4 +1,4 @@
-"""Halfar's dome: the formula against the equation, the solver against the formula."""
+"""Exact solutions: the formulas against the equation, the solver against the formulas."""
 
 import jax
 import jax.numpy as jnp
@@ -7,8 +7,8 @@ import pytest
 
 from glacierbayes import constants
 from glacierbayes.glacier import Glacier
-from glacierbayes.laws import Glen, LocalIce
-from glacierbayes.physics.exact import Halfar
+from glacierbayes.laws import Glen, LocalIce, WeertmanSliding
+from glacierbayes.physics.exact import Cliff, Halfar, SlidingDome, Vialov
 from glacierbayes.solvers.simulate import simulate
 
 CREEP = 1e-16 / constants.SECONDS_PER_YEAR
@@ -19,25 +19,73 @@ def test_age_of_bueler_test_b():
     assert DOME.t0 == pytest.approx(422.45, abs=0.01)
 
 
-@pytest.mark.parametrize("n", [1.5, 3.0, 4.0])
-def test_the_formula_solves_the_equation(n):
-    dome = Halfar(A=1e-24 * 1e5 ** (3 - n), radius=5e3, height=300.0, n=n)
-    law = Glen(A=dome.A, n=n)
-    t = 1.7 * dome.t0
-
-    def thickness(point):
-        return dome.thickness(point[0], point[1], t)
+def outflow(law, thickness):
+    """Of a surface on a flat bed, m per year, as a function of points (x, y)."""
 
     def flux(point):
         slope = jax.grad(thickness)(point)
         mobility, _ = law.mobility(LocalIce(thickness(point), jnp.sum(slope**2)))
         return -constants.SECONDS_PER_YEAR * mobility * slope
 
+    return jax.jit(jax.vmap(lambda point: jnp.trace(jax.jacfwd(flux)(point))))
+
+
+def places(low, high):
     rng = np.random.default_rng(0)
-    distance, angle = rng.uniform(300.0, 4500.0, 20), rng.uniform(0.0, 2 * np.pi, 20)
-    for point in jnp.asarray(np.stack([distance * np.cos(angle), distance * np.sin(angle)], -1)):
-        change = jax.grad(lambda age, at=point: dome.thickness(at[0], at[1], age))(t)
-        assert -jnp.trace(jax.jacfwd(flux)(point)) == pytest.approx(float(change), rel=1e-9)
+    distance, angle = rng.uniform(low, high, 20), rng.uniform(0.0, 2 * np.pi, 20)
+    return jnp.asarray(np.stack([distance * np.cos(angle), distance * np.sin(angle)], -1))
+
+
+DOMES = {
+    "n 1.5": (Halfar(1e-16, 5e3, 300.0, n=1.5), Glen(1e-16, n=1.5)),
+    "n 3": (Halfar(1e-24, 5e3, 300.0), Glen(1e-24)),
+    "n 4": (Halfar(1e-29, 5e3, 300.0, n=4.0), Glen(1e-29, n=4.0)),
+    "growing": (Halfar(1e-24, 5e3, 300.0, growth=5.0), Glen(1e-24)),
+    "sliding": (SlidingDome(1e-21, 5e3, 300.0), WeertmanSliding(1e-21)),
+    "sliding, growing": (SlidingDome(1e-16, 5e3, 300.0, m=2.0, growth=1.5), WeertmanSliding(1e-16, m=2.0)),
+}
+
+
+@pytest.mark.parametrize("case", DOMES)
+def test_a_dome_solves_the_equation(case):
+    dome, law = DOMES[case]
+    t = 1.2 * dome.t0
+    leaving = outflow(law, lambda at: dome.thickness(at[0], at[1], t))
+    points = places(300.0, 4800.0)
+    x, y = points.T
+    _, change = jax.jvp(lambda age: dome.thickness(x, y, age), (t,), (1.0,))
+    assert np.allclose(leaving(points), dome.balance(x, y, t) - change, rtol=1e-9, atol=1e-12)
+    assert np.abs(change).min() > 1e-6
+
+
+def test_age_and_margin_of_bueler_test_c():
+    dome = Halfar(CREEP, 750e3, 3600.0, density=910.0, growth=5.0)
+    assert dome.t0 == pytest.approx(15208, abs=1)
+    assert dome.margin(2 * dome.t0) == pytest.approx(4 * 750e3)  # t squared
+    assert float(dome.thickness(0.0, 0.0, 2 * dome.t0)) == pytest.approx(2 * 3600.0)
+
+
+def test_vialov_is_in_balance():
+    sheet = Vialov(CREEP, accumulation=0.3, radius=750e3, density=910.0)
+    leaving = outflow(Glen(CREEP, density=910.0), lambda at: sheet.thickness(at[0], at[1]))
+    assert np.allclose(leaving(places(20e3, 740e3)), 0.3, rtol=1e-9, atol=0)
+    assert float(sheet.thickness(750e3, 0.0)) == 0.0
+
+
+@pytest.mark.parametrize("step", [100.0, 500.0], ids=["buried cliff", "bare cliff"])
+def test_the_ice_at_a_cliff_is_in_balance(step):
+    cliff = Cliff(CREEP, step=step, density=910.0)
+    law = Glen(CREEP, density=910.0)
+
+    def flux(x):
+        slope = jax.grad(cliff.thickness)(x)
+        return -constants.SECONDS_PER_YEAR * law.mobility(LocalIce(cliff.thickness(x), slope**2))[0] * slope
+
+    x = jnp.concatenate([jnp.linspace(500.0, 6900.0, 9), jnp.linspace(7100.0, 19500.0, 9)])
+    assert np.allclose(jax.jit(jax.vmap(jax.grad(flux)))(x), cliff.balance(x), rtol=1e-9, atol=1e-12)
+    above, below = cliff.thickness(np.array([cliff.edge - 1e-6, cliff.edge]))
+    assert float(above) == pytest.approx(max(float(below) - step, 0.0), abs=0.1)
+    assert float(cliff.thickness(20e3)) == 0.0
 
 
 def test_shape_at_t0():

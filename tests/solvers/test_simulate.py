@@ -10,7 +10,7 @@ from glacierbayes.data.oggm import read_oggm
 from glacierbayes.errors import InputError
 from glacierbayes.glacier import Glacier
 from glacierbayes.laws import Glen, WeertmanSliding
-from glacierbayes.physics.mass_balance import LinearGradient, TemperatureIndex
+from glacierbayes.physics.mass_balance import LinearGradient, Prescribed, TemperatureIndex
 from glacierbayes.solvers.history import History
 from glacierbayes.solvers.simulate import simulate
 
@@ -110,6 +110,31 @@ def test_melt_takes_no_more_than_there_is():
     assert float(history.supplied) == pytest.approx(-float(history.volume()[0]), rel=1e-14)
     assert float(history.applied) == pytest.approx(float(history.volume()[0]), rel=1e-14)
     assert history.mass_error <= 1e-12
+
+
+def test_steps_follow_the_growth_of_a_glacier_from_bare_rock():
+    """Left to itself over a century, without a date in between, as with a date every half year."""
+    base = valley()
+    bare = Glacier(bed=base.bed, thickness=np.zeros(base.bed.shape), x=base.x, y=base.y, mask=base.mask)
+    balance = LinearGradient(ela=2780.0, gradient=0.008, maximum=1.5)
+    law = Glen(2.4e-24)
+    free = simulate(bare, law, balance, (1900.0, 2000.0))
+    held = simulate(bare, law, balance, (1900.0, 2000.0), save_at=np.arange(1900.5, 2000.0, 0.5))
+    check_mass(free)
+    ice = np.asarray(held.thickness[-1])
+    assert ice.max() > 60.0
+    assert np.sqrt(np.mean((np.asarray(free.thickness[-1]) - ice)[ice > 0] ** 2)) < 0.25
+
+
+@pytest.mark.parametrize("rim", [0, 25])
+def test_a_prescribed_balance_acts_where_its_map_says(rim):
+    base = valley(rim=rim)
+    rows, columns = base.bed.shape
+    field = 0.02 * np.arange(columns) - 0.01 * np.arange(rows)[:, None]
+    history = _still(base, Prescribed(jnp.asarray(field)))
+    start, mask = np.asarray(base.thickness), np.asarray(base.mask)
+    expected = np.maximum(start + 10.0 * np.where(mask | (field < 0), field, 0.0) / 0.9, 0.0)
+    assert np.allclose(history.thickness[-1], expected, rtol=0, atol=1e-9)
 
 
 def test_ice_melts_outside_the_outline():
