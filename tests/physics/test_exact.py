@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import xarray as xr
 
 from glacierbayes import constants
 from glacierbayes.glacier import Glacier
@@ -63,6 +64,17 @@ def test_age_and_margin_of_bueler_test_c():
     assert dome.t0 == pytest.approx(15208, abs=1)
     assert dome.margin(2 * dome.t0) == pytest.approx(4 * 750e3)  # t squared
     assert float(dome.thickness(0.0, 0.0, 2 * dome.t0)) == pytest.approx(2 * 3600.0)
+
+
+def test_bueler_test_c_as_others_computed_it(data_dir):
+    """At 1000 years, by Jarosch; their year has 31556926 s, which is the difference."""
+    with xr.open_dataset(data_dir / "reference" / "SIA_data_bueler.nc", engine="h5netcdf") as file:
+        x, y, surface = (file[name].values.astype(float) for name in ("x", "y", "usurfBueler"))
+    dome = Halfar(CREEP, 750e3, 3600.0, density=910.0, growth=5.0)
+    ours = np.asarray(dome.thickness(*np.meshgrid(x, y), 1000.0))
+    inland = np.hypot(*np.meshgrid(x, y)) < 3000.0
+    assert np.allclose(ours[inland], surface[inland], rtol=0, atol=0.03)
+    assert np.abs(ours - surface).max() < 0.2
 
 
 def test_vialov_is_in_balance():
