@@ -97,7 +97,8 @@ def _run(glacier, law, balance, breaks, times, window):
     )
     zero = jnp.zeros(())
     start = cells(glacier.thickness)
-    rate = equation.balance_rate(start, times[0], times[0])
+    now = jnp.asarray(times[0])
+    rate = equation.balance_rate(start, now, now)
     state = State.at(equation, start, rate, zero, zero, zero)
     leaves, tree = jax.tree.flatten((equation, state))
 

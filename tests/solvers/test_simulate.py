@@ -119,7 +119,7 @@ def test_steps_follow_the_growth_of_a_glacier_from_bare_rock():
     balance = LinearGradient(ela=2780.0, gradient=0.008, maximum=1.5)
     law = Glen(2.4e-24)
     free = simulate(bare, law, balance, (1900.0, 2000.0))
-    held = simulate(bare, law, balance, (1900.0, 2000.0), save_at=np.arange(1900.5, 2000.0, 0.5))
+    held = simulate(bare, law, balance, (1900.0, 2000.0), save_at=tuple(np.arange(1900.5, 2000.0, 0.5)))
     check_mass(free)
     ice = np.asarray(held.thickness[-1])
     assert ice.max() > 60.0
