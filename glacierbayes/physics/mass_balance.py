@@ -81,7 +81,7 @@ class LinearGradient(MassBalance):
     density: float = eqx.field(static=True)
 
     def __init__(self, ela: Any, gradient: Any, maximum: Any = jnp.inf, density: float = constants.ICE_DENSITY):
-        """Scalars, or arrays that broadcast with the surface."""
+        """Scalars."""
         self.ela, self.gradient, self.maximum = as_scalar(ela), as_scalar(gradient), as_scalar(maximum)
         self.density = density
 
@@ -119,7 +119,7 @@ class TemperatureIndex(MassBalance):
         temperature_bias: Any,
         density: float = constants.ICE_DENSITY,
     ):
-        """Scalars, or arrays that broadcast with the surface.
+        """Scalars.
 
         Raises:
             InputError: there is no climate.

