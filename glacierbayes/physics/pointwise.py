@@ -57,7 +57,7 @@ def transpose(
         tangent(of_leaf(i), leaf) * cotangent if leaf.ndim == 0 else jax.vjp(of_leaf(i), leaf)[1](cotangent)[0]
         for i, leaf in enumerate(leaves)
     ]
-    of_fields = tuple(lax.optimization_barrier(tangent(of_field(i), x)) * cotangent for i, x in enumerate(fields))
+    of_fields = tuple(tangent(of_field(i), x) * cotangent for i, x in enumerate(fields))
     return jax.tree.unflatten(tree, of_leaves), of_fields
 
 
@@ -73,9 +73,11 @@ def transposed(function: Callable) -> Callable:
 
     def backward(residuals, cotangent):
         parameters, field, constants = residuals
+        # barriers on both sides: fused with what comes before and after, all of it is computed many times
+        field, cotangent = lax.optimization_barrier((field, cotangent))
         of_parameters, (of_field,) = transpose(lambda p, f: function(p, f, *constants), parameters, (field,), cotangent)
-        of_parameters = summed(parameters, lax.optimization_barrier(of_parameters))
-        return of_parameters, of_field, *(jnp.zeros_like(constant) for constant in constants)
+        of_parameters, of_field = lax.optimization_barrier((of_parameters, of_field))
+        return summed(parameters, of_parameters), of_field, *(jnp.zeros_like(constant) for constant in constants)
 
     with_transpose.defvjp(forward, backward)
     return with_transpose

@@ -18,8 +18,9 @@ from glacierbayes.laws.base import FlowLaw
 from glacierbayes.physics.layout import Layout
 from glacierbayes.physics.mass_balance import MassBalance
 from glacierbayes.physics.sia import ShallowIce
+from glacierbayes.solvers import stock
 from glacierbayes.solvers.history import History
-from glacierbayes.solvers.stabilised import Stabilised, State, WholeSteps
+from glacierbayes.solvers.stabilised import TOLERANCE, Stabilised, State, WholeSteps, begin
 from glacierbayes.solvers.twofold import twofold
 
 MOST_STEPS = 8192  # a run that needs more has failed: Aletsch at 100 m and 20 times the creep takes 6400
@@ -32,11 +33,15 @@ def simulate(
     balance: MassBalance | None = None,
     years: tuple[float, float] = (2000.0, 2020.0),
     save_at: Sequence[float] = (),
+    *,
+    solver: dfx.AbstractSolver | None = None,
+    tolerance: float = TOLERANCE,
 ) -> History:
     """Integrates the shallow-ice equation, dH/dt = div(D grad S) + b.
 
     `jax.jit`, `jax.grad`, `jax.jvp` and `jax.vmap` go through it, over the parameters of law and balance and
-    the glacier's fields; not over coordinates and dates.
+    the glacier's fields; not over coordinates and dates. A batch is run one by one: on a CPU nothing is gained by
+    keeping in step with its slowest member.
 
     Args:
         glacier: grid, bed and thickness at the start.
@@ -44,12 +49,16 @@ def simulate(
         balance: climatic mass balance; None for none at all.
         years: start and end, decimal years.
         save_at: dates to keep besides both ends.
+        solver: any solver of diffrax that can judge its error (`diffrax.Bosh3()`); None for our own, which
+            alone keeps mass to round-off and thickness from falling below 0.
+        tolerance: what a step may add to the rms error of the thickness over the ice, m.
 
     Returns:
         The history; where the solve failed, `ok` is false and the thickness NaN.
 
     Raises:
-        InputError: the years do not run forward, a date lies outside them, the balance does not cover them.
+        InputError: the years do not run forward, a date lies outside them, the balance does not cover them, the
+            tolerance is not above 0.
         RuntimeError: JAX computes in single precision.
     """
     if not jax.config.jax_enable_x64:
@@ -59,13 +68,15 @@ def simulate(
         )
     start, end = (float(t) for t in years)
     times = sorted({start, end, *(float(t) for t in save_at)})
+    if not tolerance > 0:
+        raise InputError(f"simulate: tolerance is {tolerance:g} m; expected a thickness above 0, such as {TOLERANCE:g}")
     if not start < end or times[0] < start or times[-1] > end:
         raise InputError(f"simulate: years {start:g} to {end:g} with save_at {tuple(times)}: expected dates in order")
     turns = () if balance is None else balance.breaks(start, end)
     breaks = np.asarray(sorted({*turns, *times[1:]}))
     dates = np.asarray(times)
 
-    run = partial(_run, glacier, law, balance, breaks, dates)
+    run = partial(_run, glacier, law, balance, breaks, dates, solver, float(tolerance))
     rows, columns = glacier.bed.shape
     whole = (0, rows, 0, columns)
     thickness, totals, ok = run(glacier.window)
@@ -77,7 +88,7 @@ def simulate(
     return History(tuple(times), thickness, supplied, applied, outflow, ok, glacier, law)
 
 
-def _run(glacier, law, balance, breaks, times, window):
+def _run(glacier, law, balance, breaks, times, solver, tolerance, window):
     """The run in a window; thickness comes back on the whole grid."""
     y0, y1, x0, x1 = window
     layout = Layout(y1 - y0, x1 - x0)
@@ -95,16 +106,13 @@ def _run(glacier, law, balance, breaks, times, window):
         per_y=lax.stop_gradient(1 / jnp.abs(glacier.dy)),
         layout=layout,
     )
-    zero = jnp.zeros(())
-    start = cells(glacier.thickness)
-    now = jnp.asarray(times[0])
-    rate = equation.balance_rate(start, now, now)
-    state = State.at(equation, start, rate, zero, zero, zero)
-    leaves, tree = jax.tree.flatten((equation, state))
+    leaves, tree = jax.tree.flatten((equation, cells(glacier.thickness)))
 
-    def solve(transposed: bool, *leaves: Any) -> list[Any]:
-        equation, state = jax.tree.unflatten(tree, leaves)
-        return _solve(equation, state, breaks, times, transposed)
+    def solve(reverse: bool, *leaves: Any) -> list[Any]:
+        equation, thickness = jax.tree.unflatten(tree, leaves)
+        if solver is None:
+            return _solve(equation, thickness, breaks, times, tolerance, reverse)
+        return stock.solve(equation, thickness, jnp.asarray(breaks), jnp.asarray(times), solver, tolerance, reverse)
 
     both_ways = twofold(partial(solve, False), partial(solve, True))
     saved, *totals, good = both_ways(*map(jnp.asarray, leaves))
@@ -115,15 +123,17 @@ def _run(glacier, law, balance, breaks, times, window):
     return field.at[:, y0:y1, x0:x1].set(thickness), totals, ok
 
 
-def _solve(equation: ShallowIce, state: State, breaks: Any, times: Any, transposed: bool) -> list[Any]:
+def _solve(
+    equation: ShallowIce, thickness: Any, breaks: Any, times: Any, tolerance: float, transposed: bool
+) -> list[Any]:
     adjoint = dfx.RecursiveCheckpointAdjoint(checkpoints=CHECKPOINTS) if transposed else dfx.ForwardMode()
     solution = dfx.diffeqsolve(
-        dfx.ODETerm(_tendency),
-        Stabilised(transposed),
+        dfx.ODETerm(_no_field),
+        Stabilised(tolerance, transposed),
         t0=times[0],
         t1=times[-1],
         dt0=None,
-        y0=state,
+        y0=begin(equation, thickness, jnp.asarray(times[0]), tolerance),
         args=equation,
         saveat=dfx.SaveAt(
             subs=[dfx.SubSaveAt(ts=jnp.asarray(times), fn=_thickness), dfx.SubSaveAt(t1=True, fn=_totals)]
@@ -148,9 +158,6 @@ def _totals(t: Any, y: State, args: Any) -> Any:
     return y.supplied, y.applied, y.outflow
 
 
-def _tendency(t: Any, y: State, equation: ShallowIce) -> State:
-    """dH/dt as a plain vector field."""
-    rate = equation.balance_rate(y.thickness, t, t)
-    change = rate - equation.divergence(equation.flux(equation.layout.state(y.thickness)))
-    zero = jnp.zeros(())
-    return State(change, zero, zero, zero, zero, zero, zero)
+def _no_field(t: Any, y: State, args: Any) -> State:
+    """The solver knows the equation itself."""
+    return jax.tree.map(jnp.zeros_like, y)

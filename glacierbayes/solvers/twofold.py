@@ -4,6 +4,8 @@ JAX's `custom_jvp` and `custom_vjp` each close the other way. A long time integr
 mode for a tangent or two without memory, reverse mode with checkpoints and a hand-written transpose. Here
 the tangent map is one primitive whose evaluation is the forward code and whose transpose is the reverse
 code. The reverse sweep starts from what the primal run stored, so no run is made twice.
+
+A batch runs one by one: in step, every member would pay for the steps and stages of the slowest.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ from typing import Any
 
 import jax.core
 import jax.numpy as jnp
+from jax import lax
+from jax.custom_batching import custom_vmap
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
@@ -51,6 +55,25 @@ def _batch(args, dims, *, push: Callable, pull: Callable, stored: int):
     return out, [0] * len(out)
 
 
+def one_by_one(function: Callable) -> Callable:
+    """`function(*arrays)`, whose batch under `jax.vmap` is a loop."""
+
+    @custom_vmap
+    def looped(*args):
+        return function(*args)
+
+    @looped.def_vmap
+    def _rule(size, batched, *args):
+        def lane(moving: Any) -> Any:
+            moving = iter(moving)
+            return looped(*(next(moving) if b else a for a, b in zip(args, batched, strict=True)))
+
+        out = lax.map(lane, [a for a, b in zip(args, batched, strict=True) if b])
+        return out, jax.tree.map(lambda _: True, out)
+
+    return looped
+
+
 _tangent_map.def_impl(_impl)
 _tangent_map.def_abstract_eval(_abstract)
 ad.primitive_transposes[_tangent_map] = _transpose
@@ -68,7 +91,7 @@ def twofold(forward: Callable, reverse: Callable) -> Callable:
 
     @jax.custom_jvp
     def function(*inputs):
-        return forward(*inputs)
+        return one_by_one(forward)(*inputs)
 
     def rule(primals: Any, tangents: Any):
         active = [i for i, t in enumerate(tangents) if not _is_zero(t)]
@@ -80,16 +103,31 @@ def twofold(forward: Callable, reverse: Callable) -> Callable:
             return kind(*whole)
 
         moving = [primals[i] for i in active]
-        out, pull = jax.vjp(lambda *m: of(reverse, primals, m), *moving)
-        residuals, tree = jax.tree.flatten(pull)
+        trees = []
 
-        def push_through(stored, moved):
-            fixed = stored[len(residuals) :]
+        def run(*inputs):
+            fixed, moving = inputs[: len(primals)], inputs[len(primals) :]
+            out, pull = jax.vjp(lambda *m: of(reverse, fixed, m), *moving)
+            residuals, tree = jax.tree.flatten(pull)
+            trees.append(tree)
+            return list(out), residuals
+
+        out, residuals = one_by_one(run)(*primals, *moving)
+        tree = trees[-1]
+
+        def push(*parts):
+            fixed, moved = parts[: len(primals)], parts[len(primals) :]
             _, result = jax.jvp(lambda *m: of(forward, fixed, m), tuple(fixed[i] for i in active), tuple(moved))
             return list(result)
 
+        def pull(*parts):
+            return list(jax.tree.unflatten(tree, parts[: len(residuals)])(list(parts[len(residuals) :])))
+
+        def push_through(stored, moved):
+            return one_by_one(push)(*stored[len(residuals) :], *moved)
+
         def pull_back(stored, cotangents):
-            return jax.tree.unflatten(tree, stored[: len(residuals)])(list(cotangents))
+            return one_by_one(pull)(*stored[: len(residuals)], *cotangents)
 
         # everything travels as an operand: a closure over traced arrays could not be lowered
         stored = [*residuals, *primals]
