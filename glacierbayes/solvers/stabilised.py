@@ -1,7 +1,7 @@
 """A stabilised explicit solver for the shallow-ice equation: RKL2 on fluxes, limited once a step.
 
-At the end of a step the same flux is taken from one cell and given to the next, scaled where a cell would give more than
-it has: mass is kept to round-off and H >= 0 without clipping.
+At the end of a step the same flux is taken from one cell and given to the next, scaled where a cell would give
+more than it has: mass is kept to round-off and H >= 0 without clipping.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ COURANT = 5.0
 # would fall on it.
 MOST_CHANGE, LEAST_CHANGE = 0.02, 2.0
 MOST_GROWTH, LEAST_GROWTH = 2.0, 0.2  # of the step, by its error
-# What a step may add to the rms error of the thickness, m, where nobody asks for another. It decides over the shock of the
-# start only; later waves are shorter. `experiments/work_precision.py` shows what is left after 20 years.
+# What a step may add to the rms error of the thickness, m, where nobody asks for another. It decides over the shock of
+# the start only, later waves are shorter; `experiments/work_precision.py` shows what is left after 20 years.
 TOLERANCE = 0.3
 
 
@@ -163,8 +163,8 @@ class WholeSteps(dfx.AbstractStepSizeController):
     """Equal steps to the next break, their number a whole one, from the state of now.
 
     A step is at most what the tolerance, the stages' stability, the balance and `COURANT` cells of a kinematic wave
-    allow; every step is kept, and its error sets the next. Whole numbers make the schedule piecewise constant in every parameter, so that the derivative at fixed
-    steps is the derivative.
+    allow; every step is kept, and its error sets the next. Whole numbers make the schedule piecewise constant in
+    every parameter, so that the derivative at fixed steps is the derivative.
 
     Attributes:
         breaks: dates that a step must end at, ascending, the end included.

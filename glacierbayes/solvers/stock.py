@@ -1,7 +1,7 @@
 """Any solver of diffrax on the same equation, to compare with and for what ours cannot do.
 
-It knows nothing of a free boundary: thickness may fall below 0 within its error and is cut there when it is saved, so that
-mass is kept to the error only (`History.mass_error` says by how much).
+It knows nothing of a free boundary: thickness may fall below 0 within its error and is cut there when it is saved,
+so that mass is kept to the error only (`History.mass_error` says by how much).
 """
 
 from __future__ import annotations
