@@ -23,6 +23,7 @@ _NAMES = {
     "Observations": "glacierbayes.observations.observations",
     "Velocity": "glacierbayes.observations.velocity",
     "check": "glacierbayes.inference.diagnostics",
+    "check_gradient": "glacierbayes.solvers.gradient_check",
     "infer": "glacierbayes.inference.infer",
     "read_observations": "glacierbayes.data.oggm",
     "read_oggm": "glacierbayes.data.oggm",

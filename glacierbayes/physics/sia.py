@@ -26,12 +26,13 @@ from glacierbayes.physics.layout import Layout, padded
 from glacierbayes.physics.mass_balance import MassBalance
 
 # A face takes the root mean square of the thickness between its cells (to second order in their difference): near a
-# margin, where the thickness falls to nothing within a cell, the mean lets too little ice through. On spreading domes and
-# round ice sheets the error is half that of the mean; `experiments/verification.py`.
+# margin, where the thickness falls to nothing within a cell, the mean lets too little ice through. On domes and round
+# ice sheets the error is half that of the mean (`experiments/verification.py`).
 SPREAD = 1 / 12
 # ... but no more than this many times that of the cell the ice comes from: none leaves bare rock, and where neighbours
 # differ by less than a factor 1.9 nothing is cut.
 DONOR_LIMIT = 1.5
+LEAST = 1e-30  # m; the square of less than this, in a derivative, would be 0
 THIN = 10.0  # m; ice thinner than this in the higher cell makes its slope count in proportion
 FLAT = 1e-20  # added to the slope squared: a finite gradient of the slope on level ice
 
@@ -249,7 +250,7 @@ def _donor_limited(face: _Face) -> Array:
 def _typical(face: _Face) -> tuple[Array, Array]:
     """Typical thickness between two cells, and their difference over their sum."""
     total = face.first + face.second
-    contrast = (face.first - face.second) / jnp.where(total > 0, total, 1.0)
+    contrast = (face.first - face.second) / jnp.where(total > LEAST, total, 1.0)
     return total * (0.5 + SPREAD * contrast**2), contrast
 
 

@@ -15,11 +15,10 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from glacierbayes.physics.sia import Flux, ShallowIce
+from glacierbayes.physics.sia import LEAST, Flux, ShallowIce
 from glacierbayes.solvers import transpose
 from glacierbayes.solvers.legendre import mean_flux, stable_step, stages_needed
 
-LEAST = 1e-30  # m; the square of less than this, in a derivative, would be 0
 # Longest step, in cells that a kinematic wave crosses: with 8 the waves grow.
 COURANT = 5.0
 # Most snow or melt in a step, as a share of the thickest ice, or in m: bare rock is in no hurry, and a century of snow

@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 from glacierbayes.physics.sia import ShallowIce
 
 MOST_STEPS = 2**18
+FIRST_STEP = 1e-3  # years
 
 
 class Plain(NamedTuple):
@@ -60,14 +61,14 @@ def solve(
 ) -> list[Any]:
     """Thickness at the times, the three totals, and 1.0 or 0.0 for success."""
     zero = jnp.zeros(())
-    inner = breaks[:-1]
+    inner = breaks[:-1] if breaks.shape[0] > 1 else None
     controller = dfx.PIDController(rtol=0.0, atol=tolerance, norm=_rms_of_thickness)
     solution = dfx.diffeqsolve(
         dfx.ODETerm(tendency),
         solver,
         t0=times[0],
         t1=times[-1],
-        dt0=None,
+        dt0=FIRST_STEP,
         y0=Plain(thickness, zero, zero, zero),
         args=equation,
         saveat=dfx.SaveAt(subs=[dfx.SubSaveAt(ts=times, fn=lambda t, y, a: y.thickness), dfx.SubSaveAt(t1=True)]),
