@@ -63,7 +63,7 @@ def test_mass_on_aletsch(data_dir):
 
 def test_aletsch_melts_away_in_200_years(data_dir):
     glacier = read_oggm(data_dir / "RGI60-11.01450", resolution=400.0)
-    balance = LinearGradient(ela=5000.0, gradient=0.004)
+    balance = LinearGradient(ela=5000.0, gradient=0.002)
     run = jax.jit(lambda g, b: simulate(g, Glen(2.4e-24), b, (2000.0, 2200.0), (2050.0, 2100.0)))
     history = run(glacier, balance)
     check_mass(history)
