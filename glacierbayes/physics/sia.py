@@ -151,7 +151,7 @@ class ShallowIce(eqx.Module):
         # beyond the padded grid there is no ice, no flux and no cotangent
         driving_x, driving_y = lax.optimization_barrier(tuple(padded(part, reach) for part in driving))
         ice_x, ice_y = lax.optimization_barrier((ice_x, ice_y))
-        of_thickness = of_surface = 0.0
+        of_thickness = of_surface = jnp.zeros(())
         for face, slope, of_ice, of_driving, offset, per in zip(
             (x, y),
             self.slopes(thickness),
