@@ -190,7 +190,7 @@ class ShallowIce(eqx.Module):
             point = (ice, slope_squared)
             value, change = jax.jvp(diffusivity, point, (none, 2 * face.across**2))
             wave = jax.jvp(diffusivity, point, (one, none))[1] * jnp.abs(face.across)
-            return -value * face.across, value + change, wave
+            return face_flux(self.law, face), value + change, wave
 
         x, y = self.faces(thickness)
         x, y = lax.optimization_barrier((of(x), of(y)))

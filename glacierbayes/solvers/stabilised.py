@@ -70,9 +70,7 @@ def _longest(thickness: Array, rate: Array, stiffness: Array, courant: Array, wa
     return lax.stop_gradient(longest)
 
 
-def apply(
-    equation: ShallowIce, state: State, rate: Array, step: Array, flux: Flux, tolerance: float = TOLERANCE
-) -> State:
+def apply(equation: ShallowIce, state: State, rate: Array, step: Array, flux: Flux, tolerance: float) -> State:
     """One step by its mean flux: snow first, then flow, then melt; no cell gives more than it has.
 
     The error of the step is what its mean flux differs by from one that follows from both ends and the
@@ -125,8 +123,8 @@ class Stabilised(dfx.AbstractSolver):
         transposed: the stages carry their own transpose (for reverse mode) instead of being open to `jax.jvp`.
     """
 
-    tolerance: float = eqx.field(static=True, default=TOLERANCE)
-    transposed: bool = eqx.field(static=True, default=False)
+    tolerance: float = eqx.field(static=True)
+    transposed: bool = eqx.field(static=True)
     term_structure: ClassVar = dfx.ODETerm
     interpolation_cls: ClassVar = partial(dfx.LocalLinearInterpolation)
 
