@@ -34,6 +34,11 @@ class Layout(eqx.Module):
         return self.columns + 2
 
     @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the cells, with their ghosts."""
+        return self.rows + 2, self.width
+
+    @property
     def reach(self) -> int:
         """The largest offset that a slice may have."""
         return self.width + 1
@@ -52,7 +57,7 @@ class Layout(eqx.Module):
 
     def grid(self, cells: Float[Array, " cells"]) -> Float[Array, "y x"]:
         """Back to the grid, without the ghosts."""
-        return cells.reshape(self.rows + 2, self.width)[1:-1, 1:-1]
+        return cells.reshape(self.shape)[1:-1, 1:-1]
 
     def shift(self, longer: Array, offset: int) -> Array:
         """The neighbours at an offset, one length down: state to slopes, slopes to faces, faces to cells."""

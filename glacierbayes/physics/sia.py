@@ -200,6 +200,23 @@ class ShallowIce(eqx.Module):
         result = (self.divergence(Flux(x[0], y[0])), 2 * jnp.max(sides), courant)
         return lax.stop_gradient(lax.optimization_barrier(result))
 
+    def coupling(self, thickness: Float[Array, " state"]) -> tuple[Array, Array, Array, Array]:
+        """Derivatives of the flux through faces by the thickness of their first and second cell, x then y; m per year.
+
+        The slope along a face is held, and so is what thin ice takes off the slope: for preconditioners.
+        """
+
+        def of(face: _Face, per: Array) -> tuple[Array, Array]:
+            def tangent(*direction: float) -> Array:
+                moved = tuple(jnp.full_like(part, d) for part, d in zip(face[:3], direction, strict=True))
+                return jax.jvp(lambda *cells: face_flux(self.law, _Face(*cells, face.along)), face[:3], moved)[1]
+
+            by_slope = per * tangent(0.0, 0.0, 1.0)
+            return tangent(1.0, 0.0, 0.0) - by_slope, tangent(0.0, 1.0, 0.0) + by_slope
+
+        x, y = self.faces(thickness)
+        return (*of(x, self.per_x), *of(y, self.per_y))
+
     def balance_rate(
         self, thickness: Float[Array, " cells"], start: Array, end: Array, transposed: bool = False
     ) -> Float[Array, " cells"]:

@@ -20,11 +20,13 @@ from glacierbayes.physics.mass_balance import MassBalance
 from glacierbayes.physics.sia import ShallowIce
 from glacierbayes.solvers import stock
 from glacierbayes.solvers.history import History
-from glacierbayes.solvers.stabilised import TOLERANCE, Stabilised, State, WholeSteps, begin
+from glacierbayes.solvers.stabilised import Stabilised
+from glacierbayes.solvers.stepping import TOLERANCE, FluxSolver, Setting, State, WholeSteps
 from glacierbayes.solvers.twofold import twofold
 
 # A run that needs more steps has failed: Aletsch at 100 m and 20 times the creep takes 6400; an ice sheet some a year.
 MOST_STEPS, MOST_STEPS_A_YEAR = 8192, 2
+OURS = Stabilised()
 CHECKPOINTS = 128  # states that reverse mode keeps at once
 
 
@@ -35,7 +37,7 @@ def simulate(
     years: tuple[float, float] = (2000.0, 2020.0),
     save_at: Sequence[float] = (),
     *,
-    solver: dfx.AbstractSolver | None = None,
+    solver: dfx.AbstractSolver = OURS,
     tolerance: float = TOLERANCE,
 ) -> History:
     """Integrates the shallow-ice equation, dH/dt = div(D grad S) + b.
@@ -50,8 +52,8 @@ def simulate(
         balance: climatic mass balance; None for none at all.
         years: start and end, decimal years.
         save_at: dates to keep besides both ends.
-        solver: any solver of diffrax that can judge its error (`diffrax.Bosh3()`); None for our own, which
-            alone keeps mass to round-off and thickness from falling below 0.
+        solver: `gb.solvers.Stabilised()`, `gb.solvers.Implicit()` for fine grids, or any solver of diffrax that can
+            judge its error (`diffrax.Bosh3()`). Ours alone keep mass to round-off and thickness from falling below 0.
         tolerance: what a step may add to the rms error of the thickness over the ice, m.
 
     Returns:
@@ -111,8 +113,8 @@ def _run(glacier, law, balance, breaks, times, solver, tolerance, window):
 
     def solve(reverse: bool, *leaves: Any) -> list[Any]:
         equation, thickness = jax.tree.unflatten(tree, leaves)
-        if solver is None:
-            return _solve(equation, thickness, breaks, times, tolerance, reverse)
+        if isinstance(solver, FluxSolver):
+            return _solve(Setting(equation, tolerance, reverse), solver, thickness, breaks, times)
         return stock.solve(equation, thickness, jnp.asarray(breaks), jnp.asarray(times), solver, tolerance, reverse)
 
     both_ways = twofold(partial(solve, False), partial(solve, True))
@@ -124,18 +126,16 @@ def _run(glacier, law, balance, breaks, times, solver, tolerance, window):
     return field.at[:, y0:y1, x0:x1].set(thickness), totals, ok
 
 
-def _solve(
-    equation: ShallowIce, thickness: Any, breaks: Any, times: Any, tolerance: float, transposed: bool
-) -> list[Any]:
-    adjoint = dfx.RecursiveCheckpointAdjoint(checkpoints=CHECKPOINTS) if transposed else dfx.ForwardMode()
+def _solve(setting: Setting, solver: FluxSolver, thickness: Any, breaks: Any, times: Any) -> list[Any]:
+    adjoint = dfx.RecursiveCheckpointAdjoint(checkpoints=CHECKPOINTS) if setting.transposed else dfx.ForwardMode()
     solution = dfx.diffeqsolve(
         dfx.ODETerm(_no_field),
-        Stabilised(tolerance, transposed),
+        solver,
         t0=times[0],
         t1=times[-1],
         dt0=None,
-        y0=begin(equation, thickness, jnp.asarray(times[0]), tolerance),
-        args=equation,
+        y0=solver.begin(setting, thickness, jnp.asarray(times[0])),
+        args=setting,
         saveat=dfx.SaveAt(
             subs=[dfx.SubSaveAt(ts=jnp.asarray(times), fn=_thickness), dfx.SubSaveAt(t1=True, fn=_totals)]
         ),

@@ -1,9 +1,10 @@
 """A function with a forward-mode and a reverse-mode derivative of its own.
 
 JAX's `custom_jvp` and `custom_vjp` each close the other way. A long time integration wants both: forward
-mode for a tangent or two without memory, reverse mode with checkpoints and a hand-written transpose. Here
-the tangent map is one primitive whose evaluation is the forward code and whose transpose is the reverse
-code. The reverse sweep starts from what the primal run stored, so no run is made twice.
+mode for a tangent or two without memory, reverse mode with checkpoints and a hand-written transpose. Here values and
+tangents together are one primitive, evaluated by the forward code. Where only the values can be known (in reverse
+mode), it falls into two: the reverse code's run, which stores what its sweep back starts from, and a tangent map whose
+transpose is that sweep. Neither mode makes a run twice.
 
 A batch runs one by one: in step, every member would pay for the steps and stages of the slowest.
 """
@@ -11,48 +12,109 @@ A batch runs one by one: in step, every member would pay for the steps and stage
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax.core
 import jax.numpy as jnp
 from jax import lax
 from jax.custom_batching import custom_vmap
 from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir
+from jax.interpreters import ad, batching, mlir, partial_eval
 
+_pushed = Primitive("glacierbayes_values_and_tangents")
 _tangent_map = Primitive("glacierbayes_tangent_map")
-_tangent_map.multiple_results = True
+_pushed.multiple_results = _tangent_map.multiple_results = True
 
 
-def _impl(*args, push: Callable, pull: Callable, stored: int):
-    return push(tuple(args[:stored]), tuple(args[stored:]))
+class Ways(NamedTuple):
+    """How one function is evaluated: of the primals, of primals and tangents, and back from the cotangents.
+
+    Attributes:
+        run: primals -> (values, what the way back needs).
+        push: primals, tangents -> (values, tangents).
+        pull: what `run` stored, cotangents -> cotangents of what is differentiated.
+    """
+
+    run: Callable
+    push: Callable
+    pull: Callable
+
+    def mapped(self) -> Ways:
+        """Of a batch: every array has it in front."""
+
+        def push(primals: Any, tangents: Any) -> Any:
+            return lax.map(lambda one: self.push(*one), (primals, tangents))
+
+        return Ways(jax.vmap(self.run), push, jax.vmap(self.pull))
+
+    def fanned(self) -> Ways:
+        """Of one run and a batch of tangents or cotangents: many tangents share the run."""
+        return Ways(self.run, jax.vmap(self.push, (None, 0), (None, 0)), jax.vmap(self.pull, (None, 0)))
 
 
-def _abstract(*args, push: Callable, pull: Callable, stored: int):
-    shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in args]
-    out = jax.eval_shape(push, tuple(shapes[:stored]), tuple(shapes[stored:]))
-    return [jax.core.ShapedArray(o.shape, o.dtype) for o in out]
+def _pushed_impl(*args, ways: Ways, primals: int):
+    values, tangents = ways.push(args[:primals], args[primals:])
+    return [*values, *tangents]
 
 
-def _transpose(cotangents, *args, push: Callable, pull: Callable, stored: int):
+def _pushed_partial(trace, *tracers, ways: Ways, primals: int):
+    """Reverse mode knows the primals only."""
+    known = [tracer.pval.get_known() for tracer in tracers[:primals]]
+    if any(value is None for value in known):
+        return trace.default_process_primitive(_pushed, tracers, dict(ways=ways, primals=primals))
+    values, stored = ways.run(known)
+    operands = [*map(trace.instantiate_const, map(trace.new_const, (*stored, *known))), *tracers[primals:]]
+    counts = dict(ways=ways, stored=len(stored), primals=primals)
+    return [*values, *trace.default_process_primitive(_tangent_map, operands, counts)]
+
+
+def _tangent_impl(*args, ways: Ways, stored: int, primals: int):
+    return ways.push(args[stored : stored + primals], args[stored + primals :])[1]
+
+
+def _tangent_transpose(cotangents, *args, ways: Ways, stored: int, primals: int):
     filled = [ad.instantiate_zeros(ct) for ct in cotangents]
-    return [None] * stored + list(pull(args[:stored], filled))
+    return [None] * (stored + primals) + list(ways.pull(args[:stored], filled))
 
 
-def _batch(args, dims, *, push: Callable, pull: Callable, stored: int):
-    size = next(a.shape[d] for a, d in zip(args, dims, strict=True) if d is not None)
-    kept = tuple(dims[:stored])  # None where not mapped, as in vmap
+def _batch(primitive: Primitive) -> Callable:
+    def rule(args, dims, *, ways: Ways, primals: int, stored: int = 0):
+        counts = dict(primals=primals) | (dict(stored=stored) if primitive is _tangent_map else {})
+        size = next(a.shape[d] for a, d in zip(args, dims, strict=True) if d is not None)
 
-    def first(tangent: Any, dim: int | None) -> Any:
-        # one that is not mapped is spread out here, so that the transpose of the spreading adds up the batch
-        return jnp.broadcast_to(tangent, (size, *tangent.shape)) if dim is None else jnp.moveaxis(tangent, dim, 0)
+        def first(array: Any, dim: int | None) -> Any:
+            # one that is not mapped is spread out here, so that the transpose of the spreading adds up the batch
+            return jnp.broadcast_to(array, (size, *array.shape)) if dim is None else jnp.moveaxis(array, dim, 0)
 
-    def mapped(kind: Callable) -> Callable:
-        return jax.vmap(lambda a, b: kind(a, b), in_axes=(kept, 0), out_axes=0)
+        fixed = primals + stored
+        tangents = map(first, args[fixed:], dims[fixed:])
+        if all(dim is None for dim in dims[:fixed]):
+            out = primitive.bind(*args[:fixed], *tangents, ways=ways.fanned(), **counts)
+            values = 0 if primitive is _tangent_map else len(out) // 2
+            return out, [None] * values + [0] * (len(out) - values)
+        out = primitive.bind(*map(first, args[:fixed], dims[:fixed]), *tangents, ways=ways.mapped(), **counts)
+        return out, [0] * len(out)
 
-    tangents = map(first, args[stored:], dims[stored:])
-    out = _tangent_map.bind(*args[:stored], *tangents, push=mapped(push), pull=mapped(pull), stored=stored)
-    return out, [0] * len(out)
+    return rule
+
+
+def _register(primitive: Primitive, implementation: Callable) -> None:
+    def abstract(*args, **params):
+        shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in args]
+        out = jax.eval_shape(lambda *args: implementation(*args, **params), *shapes)
+        return [jax.core.ShapedArray(o.shape, o.dtype) for o in out]
+
+    primitive.def_impl(implementation)
+    primitive.def_abstract_eval(abstract)
+    batching.primitive_batchers[primitive] = _batch(primitive)
+    mlir.register_lowering(primitive, mlir.lower_fun(implementation, multiple_results=True))
+
+
+_register(_pushed, _pushed_impl)
+_register(_tangent_map, _tangent_impl)
+partial_eval.custom_partial_eval_rules[_pushed] = _pushed_partial
+ad.primitive_transposes[_tangent_map] = _tangent_transpose
 
 
 def one_by_one(function: Callable) -> Callable:
@@ -74,13 +136,6 @@ def one_by_one(function: Callable) -> Callable:
     return looped
 
 
-_tangent_map.def_impl(_impl)
-_tangent_map.def_abstract_eval(_abstract)
-ad.primitive_transposes[_tangent_map] = _transpose
-batching.primitive_batchers[_tangent_map] = _batch
-mlir.register_lowering(_tangent_map, mlir.lower_fun(_impl, multiple_results=True))
-
-
 def twofold(forward: Callable, reverse: Callable) -> Callable:
     """One function from two that compute the same: one that JAX can push through, one that it can pull.
 
@@ -93,7 +148,7 @@ def twofold(forward: Callable, reverse: Callable) -> Callable:
     def function(*inputs):
         return one_by_one(forward)(*inputs)
 
-    def rule(primals: Any, tangents: Any):
+    def rule(inputs: Any, tangents: Any):
         active = [i for i, t in enumerate(tangents) if not _is_zero(t)]
 
         def of(kind: Callable, fixed: Any, moving: Any):
@@ -102,39 +157,30 @@ def twofold(forward: Callable, reverse: Callable) -> Callable:
                 whole[i] = value
             return kind(*whole)
 
-        moving = [primals[i] for i in active]
         trees = []
 
-        def run(*inputs):
-            fixed, moving = inputs[: len(primals)], inputs[len(primals) :]
-            out, pull = jax.vjp(lambda *m: of(reverse, fixed, m), *moving)
-            residuals, tree = jax.tree.flatten(pull)
+        def run(*primals):
+            out, pull = jax.vjp(lambda *m: of(reverse, primals, m), *(primals[i] for i in active))
+            stored, tree = jax.tree.flatten(pull)
             trees.append(tree)
-            return list(out), residuals
-
-        out, residuals = one_by_one(run)(*primals, *moving)
-        tree = trees[-1]
+            return list(out), stored
 
         def push(*parts):
-            fixed, moved = parts[: len(primals)], parts[len(primals) :]
-            _, result = jax.jvp(lambda *m: of(forward, fixed, m), tuple(fixed[i] for i in active), tuple(moved))
-            return list(result)
+            primals, moved = parts[: len(inputs)], parts[len(inputs) :]
+            at = tuple(primals[i] for i in active)
+            return jax.jvp(lambda *m: of(forward, primals, m), at, tuple(moved))
 
-        def pull(*parts):
-            return list(jax.tree.unflatten(tree, parts[: len(residuals)])(list(parts[len(residuals) :])))
+        def pull(count, *parts):
+            return list(jax.tree.unflatten(trees[-1], parts[:count])(list(parts[count:])))
 
-        def push_through(stored, moved):
-            return one_by_one(push)(*stored[len(residuals) :], *moved)
-
-        def pull_back(stored, cotangents):
-            return one_by_one(pull)(*stored[: len(residuals)], *cotangents)
-
-        # everything travels as an operand: a closure over traced arrays could not be lowered
-        stored = [*residuals, *primals]
-        result = _tangent_map.bind(
-            *stored, *[tangents[i] for i in active], push=push_through, pull=pull_back, stored=len(stored)
+        ways = Ways(
+            lambda primals: one_by_one(run)(*primals),
+            lambda primals, moved: push(*primals, *moved),
+            lambda stored, cotangents: one_by_one(partial(pull, len(stored)))(*stored, *cotangents),
         )
-        return out, list(result)
+        result = _pushed.bind(*inputs, *(tangents[i] for i in active), ways=ways, primals=len(inputs))
+        half = len(result) // 2
+        return result[:half], result[half:]
 
     function.defjvp(rule, symbolic_zeros=True)
     return function

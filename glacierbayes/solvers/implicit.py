@@ -1,0 +1,156 @@
+"""An implicit solver for the shallow-ice equation: SDIRK2 on fluxes, for fine grids and long spans.
+
+Two stages, L-stable (Alexander 1977, doi 10.1137/0714068). Each is found by Newton's method without a matrix: GCR on
+the exact derivative of the flux, preconditioned by a multigrid cycle. The derivative of a stage is one more linear
+solve (the implicit function theorem), so that reverse mode does not go through the iterations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array
+
+from glacierbayes.physics.sia import Flux, ShallowIce
+from glacierbayes.solvers import multigrid
+from glacierbayes.solvers.multigrid import Grid
+from glacierbayes.solvers.stepping import FluxSolver, Setting, State
+
+GAMMA = 1 - 0.5**0.5
+# Per stage: the share of the step that it reaches, and the weights of the flux of the stage before and in the mean.
+TABLEAU = ((GAMMA, 0.0, 1 - GAMMA), (1.0, 1 - GAMMA, GAMMA))
+NEWTON_STEPS = 10
+NEWTON_TOLERANCE = 1e-9  # m
+FORCING = 1e-2  # share of the residual that a linear solve may leave
+TINY = 1e-200
+LINEAR_TOLERANCE = 1e-13  # of the linear solve for derivatives
+LINEAR_STEPS, KEPT = 60, 6  # of a linear solve: at most, and directions that a new one is made orthogonal to
+
+
+class Implicit(FluxSolver):
+    """SDIRK2; a step that Newton's method does not solve is made again in smaller ones."""
+
+    def mean_flux(self, setting: Setting, state: State, rate: Array, step: Array) -> tuple[Flux, Array]:
+        """By two implicit stages."""
+        equation, start = setting.equation, state.thickness
+        grids = _grids(*lax.stop_gradient((equation, start)), GAMMA * step)
+
+        def stage(carry, row: Array):
+            guess, flux, mean = carry
+            reached, before, share = row
+            base = start + step * (reached * rate - before * equation.divergence(flux))
+            h, left = _stage(equation, base, GAMMA * step, guess, grids)
+            flux = _flux(equation, h)
+            return (h, flux, jax.tree.map(lambda m, f: m + share * f, mean, flux)), left
+
+        zero = jax.tree.map(jnp.zeros_like, jax.eval_shape(_flux, equation, start))
+        (_, _, mean), left = lax.scan(stage, (start, zero, zero), jnp.asarray(TABLEAU))
+        return mean, ~(jnp.max(left) < NEWTON_TOLERANCE)
+
+    def stable(self, stiffness: Array, courant: Array) -> Array:
+        """Any."""
+        return jnp.asarray(jnp.inf)
+
+
+def _positive(equation: ShallowIce, thickness: Array) -> Array:
+    """Where a stage lies below 0, nothing flows."""
+    return equation.layout.state(jnp.where(thickness > 0, thickness, 0.0) * equation.inside)
+
+
+def _flux(equation: ShallowIce, thickness: Array) -> Flux:
+    return equation.flux(_positive(equation, thickness))
+
+
+def _grids(equation: ShallowIce, thickness: Array, weight: Array) -> list[Grid]:
+    """For the preconditioner; those of the start of a step serve all of its solves."""
+    layout = equation.layout
+    per = (equation.per_x, equation.per_x, equation.per_y, equation.per_y)
+    coupling = equation.coupling(_positive(equation, thickness))
+    of_cells = (weight * p * layout.shift(face, 0) for p, face in zip(per, coupling, strict=True))
+    return multigrid.hierarchy(multigrid.Faces(*(face.reshape(layout.shape) for face in of_cells)))
+
+
+class _Newton(NamedTuple):
+    thickness: Array
+    residual: Array
+    steps: Array
+
+
+def _stage(
+    equation: ShallowIce, base: Array, weight: Array, guess: Array, grids: list[Grid]
+) -> tuple[Array, Array]:
+    """Thickness h with h + weight div flux(h) = base, and the largest residual that was left, m."""
+    fixed, goal, guess = lax.stop_gradient((equation, base, guess))
+
+    def residual(h: Array) -> Array:
+        return h + weight * fixed.divergence(_flux(fixed, h)) - goal
+
+    def inverse(tolerance: float, grids: list[Grid]) -> Callable:
+        shape = equation.layout.shape
+
+        def precondition(right: Array) -> Array:
+            return multigrid.cycle(grids, right.reshape(shape)).ravel()
+
+        return lambda matrix, right: _solve(matrix, precondition, right, tolerance)
+
+    def correct(newton: _Newton) -> _Newton:
+        h, r, steps = newton
+        h = h - inverse(FORCING, grids)(jax.linearize(residual, h)[1], r)
+        return _Newton(h, residual(h), steps + 1)
+
+    def going_on(newton: _Newton) -> Array:
+        return (_largest(newton.residual) > NEWTON_TOLERANCE) & (newton.steps < NEWTON_STEPS)
+
+    h, r, _ = lax.while_loop(going_on, correct, _Newton(guess, residual(guess), jnp.asarray(0)))
+    h = lax.stop_gradient(h)
+    # 0 but for its derivative, so that its solution takes no iteration
+    moved = h + weight * equation.divergence(_flux(equation, h)) - base
+    moved = moved - lax.stop_gradient(moved)
+    solve = inverse(LINEAR_TOLERANCE, grids)
+    solve_transpose = inverse(LINEAR_TOLERANCE, multigrid.transposed(grids))
+    return h - lax.custom_linear_solve(jax.linearize(residual, h)[1], moved, solve, solve_transpose), _largest(r)
+
+
+class _Descent(NamedTuple):
+    solution: Array
+    residual: Array
+    directions: Array
+    images: Array
+    steps: Array
+
+
+def _solve(matrix: Callable, precondition: Callable, right: Array, tolerance: float) -> Array:
+    """GCR, truncated (Eisenstat, Elman and Schultz 1983, doi 10.1137/0720023): one product and one cycle a step."""
+    goal = tolerance * jnp.linalg.norm(right)
+
+    def going_on(d: _Descent) -> Array:
+        return (jnp.linalg.norm(d.residual) > goal) & (d.steps < LINEAR_STEPS)
+
+    def descend(d: _Descent) -> _Descent:
+        direction = precondition(d.residual)
+        image = lax.optimization_barrier(matrix(direction))
+        along = d.images @ image
+        direction, image = direction - along @ d.directions, image - along @ d.images
+        scale = 1 / jnp.maximum(jnp.linalg.norm(image), TINY)
+        direction, image = lax.optimization_barrier((scale * direction, scale * image))
+        share = jnp.vdot(image, d.residual)
+        slot = d.steps % KEPT
+        return _Descent(
+            d.solution + share * direction,
+            d.residual - share * image,
+            d.directions.at[slot].set(direction),
+            d.images.at[slot].set(image),
+            d.steps + 1,
+        )
+
+    none = jnp.zeros((KEPT, right.shape[0]))
+    start = _Descent(jnp.zeros_like(right), right, none, none, jnp.asarray(0))
+    return lax.while_loop(going_on, descend, start).solution
+
+
+def _largest(field: Array) -> Array:
+    return jnp.max(jnp.abs(field))
