@@ -15,16 +15,17 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array
 
-from glacierbayes.physics.sia import Flux, ShallowIce
+from glacierbayes.physics.sia import LEAST, Flux, ShallowIce
 from glacierbayes.solvers import multigrid
 from glacierbayes.solvers.multigrid import Grid
-from glacierbayes.solvers.stepping import FluxSolver, Setting, State
+from glacierbayes.solvers.stepping import FluxSolver, Setting, State, limited
 
 GAMMA = 1 - 0.5**0.5
 # Per stage: the share of the step that it reaches, and the weights of the flux of the stage before and in the mean.
 TABLEAU = ((GAMMA, 0.0, 1 - GAMMA), (1.0, 1 - GAMMA, GAMMA))
 NEWTON_STEPS = 10
-NEWTON_TOLERANCE = 1e-9  # m
+NEWTON_TOLERANCE = 1e-8  # m
+ROUND_OFF = 1e-7  # m
 FORCING = 1e-2  # share of the residual that a linear solve may leave
 TINY = 1e-200
 LINEAR_TOLERANCE = 1e-13  # of the linear solve for derivatives
@@ -54,6 +55,16 @@ class Implicit(FluxSolver):
     def stable(self, stiffness: Array, courant: Array) -> Array:
         """Any."""
         return jnp.asarray(jnp.inf)
+
+    def share(self, ice: Array, gone: Array, left: Array) -> Array:
+        """In a long step more ice passes through a cell than it holds: it gives what leaves it something.
+
+        Where a cell would be left with less than nothing, more than what Newton's method leaves undone, all give no
+        more than they have, and the error of that calls for a shorter step.
+        """
+        short = (left < 0) & (gone > LEAST)
+        passing = jnp.where(short, jnp.maximum(1 + left / jnp.where(short, gone, 1.0), 0.0), 1.0)
+        return jnp.where(jnp.min(left) > -ROUND_OFF, passing, limited(ice, gone))
 
 
 def _positive(equation: ShallowIce, thickness: Array) -> Array:
@@ -89,17 +100,23 @@ def _stage(
     def residual(h: Array) -> Array:
         return h + weight * fixed.divergence(_flux(fixed, h)) - goal
 
-    def inverse(tolerance: float, grids: list[Grid]) -> Callable:
-        shape = equation.layout.shape
+    def matrix(h: Array, v: Array) -> Array:
+        return jax.jvp(residual, (h,), (v,))[1]
 
+    def transpose(h: Array, v: Array) -> Array:
+        return jax.vjp(residual, h)[1](v)[0]
+
+    def solve(product: Callable, h: Array, right: Array, tolerance: float, grids: list[Grid]) -> Array:
         def precondition(right: Array) -> Array:
-            return multigrid.cycle(grids, right.reshape(shape)).ravel()
+            scale = jnp.maximum(_largest(right), TINY)
+            return scale * multigrid.cycle(grids, (right / scale).reshape(equation.layout.shape)).ravel()
 
-        return lambda matrix, right: _solve(matrix, precondition, right, tolerance)
+        # the barrier keeps XLA from taking out of the loop what takes longer to read than to compute again
+        return _solve(lambda v: product(*lax.optimization_barrier((h, v))), precondition, right, tolerance)
 
     def correct(newton: _Newton) -> _Newton:
         h, r, steps = newton
-        h = h - inverse(FORCING, grids)(jax.linearize(residual, h)[1], r)
+        h = h - solve(matrix, h, r, FORCING, grids)
         return _Newton(h, residual(h), steps + 1)
 
     def going_on(newton: _Newton) -> Array:
@@ -110,9 +127,13 @@ def _stage(
     # 0 but for its derivative, so that its solution takes no iteration
     moved = h + weight * equation.divergence(_flux(equation, h)) - base
     moved = moved - lax.stop_gradient(moved)
-    solve = inverse(LINEAR_TOLERANCE, grids)
-    solve_transpose = inverse(LINEAR_TOLERANCE, multigrid.transposed(grids))
-    return h - lax.custom_linear_solve(jax.linearize(residual, h)[1], moved, solve, solve_transpose), _largest(r)
+    inverted = lax.custom_linear_solve(
+        lambda v: matrix(h, v),
+        moved,
+        lambda _, right: solve(matrix, h, right, LINEAR_TOLERANCE, grids),
+        lambda _, right: solve(transpose, h, right, LINEAR_TOLERANCE, multigrid.transposed(grids)),
+    )
+    return h - inverted, _largest(r)
 
 
 class _Descent(NamedTuple):

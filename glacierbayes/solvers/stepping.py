@@ -59,6 +59,12 @@ def _longest(thickness: Array, rate: Array, stable: Array, wanted: Array) -> Arr
     return lax.stop_gradient(jnp.minimum(stable, jnp.minimum(slow, wanted)))
 
 
+def limited(ice: Array, gone: Array) -> Array:
+    """The share of the outflow that does not exceed the ice."""
+    short = gone > jnp.maximum(ice, LEAST)
+    return jnp.where(short, ice / jnp.where(short, gone, 1.0), 1.0)
+
+
 class Setting(eqx.Module):
     """What a solve is about: `args` of diffrax.
 
@@ -89,6 +95,16 @@ class FluxSolver(dfx.AbstractSolver):
     @abstractmethod
     def stable(self, stiffness: Array, courant: Array) -> Array:
         """The longest step of the method, years; both arguments as `ShallowIce.rates` gives them."""
+
+    def share(self, ice: Array, gone: Array, left: Array) -> Array:
+        """The share of its outflow that every cell can give: whatever flows in, it gives no more than it has.
+
+        Args:
+            ice: at the start and by snow, m.
+            gone: outflow over the step, m.
+            left: what in- and outflow leave, m.
+        """
+        return limited(ice, gone)
 
     def order(self, terms: Any) -> int:
         """Two."""
@@ -141,9 +157,7 @@ class FluxSolver(dfx.AbstractSolver):
         gone = gone * equation.per_x
         gone += (jnp.maximum(shift(flux.y, 0), 0.0) - jnp.minimum(shift(flux.y, -w), 0.0)) * equation.per_y
         gone = step * gone
-        short = gone > jnp.maximum(ice, LEAST)
-        share = jnp.where(short, ice / jnp.where(short, gone, 1.0), 1.0)
-        share = layout.slopes(share)
+        share = layout.slopes(self.share(ice, gone, ice - step * equation.divergence(flux)))
         here = shift(share, 0)
         flux = Flux(
             flux.x * jnp.where(flux.x > 0, here, shift(share, 1)),
