@@ -17,6 +17,7 @@ from jaxtyping import Array
 
 from glacierbayes.physics.sia import LEAST, Flux, ShallowIce
 from glacierbayes.solvers import multigrid
+from glacierbayes.solvers.gcr import TINY, gcr
 from glacierbayes.solvers.multigrid import Grid
 from glacierbayes.solvers.stepping import FluxSolver, Setting, State, limited
 
@@ -27,9 +28,7 @@ NEWTON_STEPS = 10
 NEWTON_TOLERANCE = 1e-8  # m
 ROUND_OFF = 1e-7  # m
 FORCING = 1e-2  # share of the residual that a linear solve may leave
-TINY = 1e-200
 LINEAR_TOLERANCE = 1e-13  # of the linear solve for derivatives
-LINEAR_STEPS, KEPT = 60, 6  # of a linear solve: at most, and directions that a new one is made orthogonal to
 
 
 class Implicit(FluxSolver):
@@ -112,7 +111,7 @@ def _stage(
             return scale * multigrid.cycle(grids, (right / scale).reshape(equation.layout.shape)).ravel()
 
         # the barrier keeps XLA from taking out of the loop what takes longer to read than to compute again
-        return _solve(lambda v: product(*lax.optimization_barrier((h, v))), precondition, right, tolerance)
+        return gcr(lambda v: product(*lax.optimization_barrier((h, v))), precondition, right, tolerance)
 
     def correct(newton: _Newton) -> _Newton:
         h, r, steps = newton
@@ -134,43 +133,6 @@ def _stage(
         lambda _, right: solve(transpose, h, right, LINEAR_TOLERANCE, multigrid.transposed(grids)),
     )
     return h - inverted, _largest(r)
-
-
-class _Descent(NamedTuple):
-    solution: Array
-    residual: Array
-    directions: Array
-    images: Array
-    steps: Array
-
-
-def _solve(matrix: Callable, precondition: Callable, right: Array, tolerance: float) -> Array:
-    """GCR, truncated (Eisenstat, Elman and Schultz 1983, doi 10.1137/0720023): one product and one cycle a step."""
-    goal = tolerance * jnp.linalg.norm(right)
-
-    def going_on(d: _Descent) -> Array:
-        return (jnp.linalg.norm(d.residual) > goal) & (d.steps < LINEAR_STEPS)
-
-    def descend(d: _Descent) -> _Descent:
-        direction = precondition(d.residual)
-        image = lax.optimization_barrier(matrix(direction))
-        along = d.images @ image
-        direction, image = direction - along @ d.directions, image - along @ d.images
-        scale = 1 / jnp.maximum(jnp.linalg.norm(image), TINY)
-        direction, image = lax.optimization_barrier((scale * direction, scale * image))
-        share = jnp.vdot(image, d.residual)
-        slot = d.steps % KEPT
-        return _Descent(
-            d.solution + share * direction,
-            d.residual - share * image,
-            d.directions.at[slot].set(direction),
-            d.images.at[slot].set(image),
-            d.steps + 1,
-        )
-
-    none = jnp.zeros((KEPT, right.shape[0]))
-    start = _Descent(jnp.zeros_like(right), right, none, none, jnp.asarray(0))
-    return lax.while_loop(going_on, descend, start).solution
 
 
 def _largest(field: Array) -> Array:

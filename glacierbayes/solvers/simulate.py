@@ -8,6 +8,7 @@ from typing import Any
 
 import diffrax as dfx
 import jax
+import jax.core
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -38,7 +39,7 @@ def simulate(
     save_at: Sequence[float] = (),
     *,
     solver: dfx.AbstractSolver = OURS,
-    tolerance: float = TOLERANCE,
+    tolerance: Any = TOLERANCE,
 ) -> History:
     """Integrates the shallow-ice equation, dH/dt = div(D grad S) + b.
 
@@ -54,7 +55,7 @@ def simulate(
         save_at: dates to keep besides both ends.
         solver: `gb.solvers.Stabilised()`, `gb.solvers.Implicit()` for fine grids, or any solver of diffrax that can
             judge its error (`diffrax.Bosh3()`). Ours alone keep mass to round-off and thickness from falling below 0.
-        tolerance: what a step may add to the rms error of the thickness over the ice, m.
+        tolerance: what a step may add to the rms error of the thickness over the ice, m; may be traced by JAX.
 
     Returns:
         The history; where the solve failed, `ok` is false and the thickness NaN.
@@ -71,7 +72,7 @@ def simulate(
         )
     start, end = (float(t) for t in years)
     times = sorted({start, end, *(float(t) for t in save_at)})
-    if not tolerance > 0:
+    if not isinstance(tolerance, jax.core.Tracer) and not tolerance > 0:
         raise InputError(f"simulate: tolerance is {tolerance:g} m; expected a thickness above 0, such as {TOLERANCE:g}")
     if not start < end or times[0] < start or times[-1] > end:
         raise InputError(f"simulate: years {start:g} to {end:g} with save_at {tuple(times)}: expected dates in order")
@@ -79,7 +80,7 @@ def simulate(
     breaks = np.asarray(sorted({*turns, *times[1:]}))
     dates = np.asarray(times)
 
-    run = partial(_run, glacier, law, balance, breaks, dates, solver, float(tolerance))
+    run = partial(_run, glacier, law, balance, breaks, dates, solver, jnp.asarray(tolerance, float))
     rows, columns = glacier.bed.shape
     whole = (0, rows, 0, columns)
     thickness, totals, ok = run(glacier.window)
@@ -109,10 +110,10 @@ def _run(glacier, law, balance, breaks, times, solver, tolerance, window):
         per_y=lax.stop_gradient(1 / jnp.abs(glacier.dy)),
         layout=layout,
     )
-    leaves, tree = jax.tree.flatten((equation, cells(glacier.thickness)))
+    leaves, tree = jax.tree.flatten((equation, cells(glacier.thickness), tolerance))
 
     def solve(reverse: bool, *leaves: Any) -> list[Any]:
-        equation, thickness = jax.tree.unflatten(tree, leaves)
+        equation, thickness, tolerance = jax.tree.unflatten(tree, leaves)
         if isinstance(solver, FluxSolver):
             return _solve(Setting(equation, tolerance, reverse), solver, thickness, breaks, times)
         return stock.solve(equation, thickness, jnp.asarray(breaks), jnp.asarray(times), solver, tolerance, reverse)

@@ -75,7 +75,7 @@ class Setting(eqx.Module):
     """
 
     equation: ShallowIce
-    tolerance: float = eqx.field(static=True)
+    tolerance: Float[Array, ""]
     transposed: bool = eqx.field(static=True)
 
 

@@ -56,13 +56,13 @@ def solve(
     breaks: Array,
     times: Array,
     solver: dfx.AbstractSolver,
-    tolerance: float,
+    tolerance: Array,
     reverse: bool,
 ) -> list[Any]:
     """Thickness at the times, the three totals, and 1.0 or 0.0 for success."""
     zero = jnp.zeros(())
     inner = breaks[:-1] if breaks.shape[0] > 1 else None
-    controller = dfx.PIDController(rtol=0.0, atol=tolerance, norm=_rms_of_thickness)
+    controller = dfx.PIDController(rtol=0.0, atol=jax.lax.stop_gradient(tolerance), norm=_rms_of_thickness)
     solution = dfx.diffeqsolve(
         dfx.ODETerm(tendency),
         solver,
