@@ -1,7 +1,8 @@
 """What a run costs and how exact it is: our solver, diffrax's, and OGGM's, on one right-hand side.
 
-Twenty years from the observed state, Glen's law, no balance. Errors against our explicit solver with a tolerance of 0.1 mm: rms
-over the ice, m; that of the gradient (mean thickness of the thickest third after twenty years, by ln A) relative.
+Twenty years from the observed state, Glen's law, no balance. Errors against our explicit solver with a tolerance of
+0.1 mm: rms over the ice, m; that of the gradient (mean thickness of the thickest third after twenty years, by ln A)
+relative.
 Times are the best of three, compilation not counted. OGGM (`Upstream2D`, its defaults) runs where it is installed, and
 takes minutes at 100 m; its error is not given, its scheme in space being another.
 
@@ -32,7 +33,7 @@ from glacierbayes.solvers.stepping import TOLERANCE
 
 CREEP = 2.4e-24  # Pa-3 s-1
 YEARS = (2000.0, 2020.0)
-OURS = (3.0, 1.0, TOLERANCE, 0.1, 0.03, 0.01)  # m
+OURS = (1.0, TOLERANCE, 0.1, 0.01)  # m
 THEIRS = (1.0, 0.1, 0.01)
 REFERENCE = 1e-4
 PATIENCE = 30.0  # s; a run that takes longer is timed once
@@ -49,12 +50,12 @@ SOLVERS = OUR_SOLVERS | {"Bosh3": dfx.Bosh3(), "Tsit5": dfx.Tsit5(), "Kvaerno3":
 
 
 def timed(function, *args):
-    """Result and least seconds of three calls; the compiling one does not count."""
-    result = jax.block_until_ready(function(*args))
+    """Result and least seconds of up to three calls, compiled before."""
+    compiled = function.lower(*args).compile()
     best = np.inf
     for _ in range(3):
         start = time.perf_counter()
-        jax.block_until_ready(function(*args))
+        result = jax.block_until_ready(compiled(*args))
         best = min(best, time.perf_counter() - start)
         if best > PATIENCE:
             break
@@ -79,7 +80,11 @@ def functions(glacier: gb.Glacier, solver):
     def number(log_creep, tolerance):
         return jnp.sum(jnp.where(thick, last(log_creep, tolerance), 0.0)) / jnp.sum(thick)
 
-    return jax.jit(last), jax.jit(jax.grad(number)), jax.jit(lambda a, tol: jax.jvp(lambda a: number(a, tol), (a,), (1.0,)))
+    return (
+        jax.jit(last),
+        jax.jit(jax.grad(number)),
+        jax.jit(lambda a, tol: jax.jvp(lambda a: number(a, tol), (a,), (1.0,))),
+    )
 
 
 def measure(name: str, compiled, tolerance: float, exact, gradient: bool) -> dict:
@@ -123,7 +128,9 @@ def oggm_seconds(glacier: gb.Glacier) -> float:
 def ratios(rows: list[dict]) -> dict[str, float]:
     """Ours at its default against the others."""
     ours = next(row for row in rows if row["solver"] == "Stabilised" and row["tolerance"] == TOLERANCE)
-    stock = [row for row in rows if row["solver"] not in (*OUR_SOLVERS, "OGGM") and row["error"] <= max(ours["error"], 0.05)]
+    stock = [
+        row for row in rows if row["solver"] not in (*OUR_SOLVERS, "OGGM") and row["error"] <= max(ours["error"], 0.05)
+    ]
     found = {"error": ours["error"], "seconds": ours["seconds"]}
     if "gradient_seconds" in ours:
         found |= {"grad / forward": ours["gradient_seconds"] / ours["seconds"]}
@@ -168,6 +175,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--no-oggm", action="store_true", help="leave OGGM out")
     parser.add_argument("--implicit-from", type=float, default=400.0, help="finest cell, m, for Kvaerno3")
+    parser.add_argument("--solvers", nargs="+", choices=list(SOLVERS), default=list(SOLVERS))
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     cases = {f"dome, {min(options.resolutions):g} m": smooth_dome(min(options.resolutions))}
@@ -180,14 +188,14 @@ def main() -> None:
         exact = np.asarray(compiled[0](jnp.log(CREEP), REFERENCE)), float(compiled[1](jnp.log(CREEP), REFERENCE))
         rows = results[case] = []
         finest = abs(float(glacier.dx))
-        for name, solver in SOLVERS.items():
+        for name in options.solvers:
             if name == "Kvaerno3" and finest < options.implicit_from:
                 continue
             ours = name in OUR_SOLVERS
-            compiled = functions(glacier, solver)
+            compiled = functions(glacier, SOLVERS[name])
             for tolerance in OURS if ours else THEIRS:
                 # through the reverse mode of a solver of diffrax a run of 100 m takes minutes: once is enough
-                gradient = ours or finest >= 200.0 or (name == "Bosh3" and tolerance == THEIRS[1])
+                gradient = ours or finest >= 200.0 or (name == "Bosh3" and tolerance == THEIRS[2])
                 rows.append(measure(name, compiled, tolerance, exact, gradient))
                 print(case, rows[-1], flush=True)
                 (options.output / "work_precision.json").write_text(json.dumps(results, indent=1))

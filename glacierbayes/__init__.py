@@ -29,6 +29,7 @@ _NAMES = {
     "read_observations": "glacierbayes.data.oggm",
     "read_oggm": "glacierbayes.data.oggm",
     "simulate": "glacierbayes.solvers.simulate",
+    "value_and_gradient": "glacierbayes.solvers.gradient",
 }
 __all__ = ["__version__", *_MODULES, *_NAMES]  # pyright: ignore[reportUnsupportedDunderAll]
 

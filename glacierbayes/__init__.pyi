@@ -14,6 +14,7 @@ from glacierbayes.observations.geodetic import GeodeticBalance as GeodeticBalanc
 from glacierbayes.observations.observations import Observations as Observations
 from glacierbayes.observations.velocity import Velocity as Velocity
 from glacierbayes.physics import mass_balance as mass_balance
+from glacierbayes.solvers.gradient import value_and_gradient as value_and_gradient
 from glacierbayes.solvers.gradient_check import check_gradient as check_gradient
 from glacierbayes.solvers.history import History as History
 from glacierbayes.solvers.simulate import simulate as simulate

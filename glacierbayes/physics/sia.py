@@ -207,9 +207,12 @@ class ShallowIce(eqx.Module):
         """
 
         def of(face: _Face, per: Array) -> tuple[Array, Array]:
+            def flux(first: Array, second: Array, across: Array) -> Array:
+                return face_flux(self.law, _Face(first, second, across, face.along))
+
             def tangent(*direction: float) -> Array:
                 moved = tuple(jnp.full_like(part, d) for part, d in zip(face[:3], direction, strict=True))
-                return jax.jvp(lambda *cells: face_flux(self.law, _Face(*cells, face.along)), face[:3], moved)[1]
+                return jax.jvp(flux, face[:3], moved)[1]
 
             by_slope = per * tangent(0.0, 0.0, 1.0)
             return tangent(1.0, 0.0, 0.0) - by_slope, tangent(0.0, 1.0, 0.0) + by_slope

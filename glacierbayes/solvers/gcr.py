@@ -1,6 +1,7 @@
-"""Generalised conjugate residuals, truncated: a linear solve without a matrix, one product and one preconditioning a step.
+"""Generalised conjugate residuals, truncated: a linear solve without a matrix.
 
-Eisenstat, Elman and Schultz 1983, doi 10.1137/0720023. For a good preconditioner, which leaves a few steps to take.
+Eisenstat, Elman and Schultz 1983, doi 10.1137/0720023. One product and one preconditioning a step, of which a good
+preconditioner leaves few.
 """
 
 from __future__ import annotations

@@ -90,9 +90,7 @@ class _Newton(NamedTuple):
     steps: Array
 
 
-def _stage(
-    equation: ShallowIce, base: Array, weight: Array, guess: Array, grids: list[Grid]
-) -> tuple[Array, Array]:
+def _stage(equation: ShallowIce, base: Array, weight: Array, guess: Array, grids: list[Grid]) -> tuple[Array, Array]:
     """Thickness h with h + weight div flux(h) = base, and the largest residual that was left, m."""
     fixed, goal, guess = lax.stop_gradient((equation, base, guess))
 

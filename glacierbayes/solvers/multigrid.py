@@ -67,7 +67,8 @@ def _grid(faces: Faces) -> Grid:
     west, north = behind(faces.x_first, 1), behind(faces.y_first, 0)
     centre = 1 + faces.x_first - behind(faces.x_second, 1) + faces.y_first - behind(faces.y_second, 0)
     parts = (centre, 1 / centre, faces.x_second, -west, faces.y_second, -north)
-    return Grid(*lax.optimization_barrier(tuple(part.ravel() for part in parts)), shape=centre.shape)
+    rows, columns = centre.shape
+    return Grid(*lax.optimization_barrier(tuple(part.ravel() for part in parts)), shape=(rows, columns))
 
 
 def _split(first: Array, second: Array) -> tuple[Array, Array]:
@@ -112,7 +113,8 @@ def transposed(grids: list[Grid]) -> list[Grid]:
 
     def of(g: Grid) -> Grid:
         w = g.shape[1]
-        east, west, south, north = jnp.roll(g.west, -1), jnp.roll(g.east, 1), jnp.roll(g.north, -w), jnp.roll(g.south, w)
+        west, east = jnp.roll(g.east, 1), jnp.roll(g.west, -1)
+        north, south = jnp.roll(g.south, w), jnp.roll(g.north, -w)
         return Grid(g.centre, g.inverse, east, west, south, north, g.shape)
 
     return [of(g) for g in grids]

@@ -189,8 +189,8 @@ class FluxSolver(dfx.AbstractSolver):
 class WholeSteps(dfx.AbstractStepSizeController):
     """Equal steps to the next break, their number a whole one, from the state of now.
 
-    A step is at most what the tolerance, the method and the balance allow; its error sets the next. Whole numbers make the schedule piecewise constant in
-    every parameter, so that the derivative at fixed steps is the derivative.
+    A step is at most what the tolerance, the method and the balance allow; its error sets the next. Whole numbers make
+    the schedule piecewise constant in every parameter, so that the derivative at fixed steps is the derivative.
 
     Attributes:
         breaks: dates that a step must end at, ascending, the end included.

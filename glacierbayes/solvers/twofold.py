@@ -53,19 +53,19 @@ class Ways(NamedTuple):
         return Ways(self.run, jax.vmap(self.push, (None, 0), (None, 0)), jax.vmap(self.pull, (None, 0)))
 
 
-def _pushed_impl(*args, ways: Ways, primals: int):
+def _pushed_impl(*args, ways: Ways, stored: int, primals: int):
     values, tangents = ways.push(args[:primals], args[primals:])
     return [*values, *tangents]
 
 
-def _pushed_partial(trace, *tracers, ways: Ways, primals: int):
+def _pushed_partial(trace, *tracers, ways: Ways, stored: int, primals: int):
     """Reverse mode knows the primals only."""
     known = [tracer.pval.get_known() for tracer in tracers[:primals]]
     if any(value is None for value in known):
-        return trace.default_process_primitive(_pushed, tracers, dict(ways=ways, primals=primals))
-    values, stored = ways.run(known)
-    operands = [*map(trace.instantiate_const, map(trace.new_const, (*stored, *known))), *tracers[primals:]]
-    counts = dict(ways=ways, stored=len(stored), primals=primals)
+        return trace.default_process_primitive(_pushed, tracers, dict(ways=ways, stored=stored, primals=primals))
+    values, kept = ways.run(known)
+    operands = [*map(trace.instantiate_const, map(trace.new_const, (*kept, *known))), *tracers[primals:]]
+    counts = dict(ways=ways, stored=len(kept), primals=primals)
     return [*values, *trace.default_process_primitive(_tangent_map, operands, counts)]
 
 
@@ -79,8 +79,7 @@ def _tangent_transpose(cotangents, *args, ways: Ways, stored: int, primals: int)
 
 
 def _batch(primitive: Primitive) -> Callable:
-    def rule(args, dims, *, ways: Ways, primals: int, stored: int = 0):
-        counts = dict(primals=primals) | (dict(stored=stored) if primitive is _tangent_map else {})
+    def rule(args, dims, *, ways: Ways, stored: int, primals: int):
         size = next(a.shape[d] for a, d in zip(args, dims, strict=True) if d is not None)
 
         def first(array: Any, dim: int | None) -> Any:
@@ -90,10 +89,11 @@ def _batch(primitive: Primitive) -> Callable:
         fixed = primals + stored
         tangents = map(first, args[fixed:], dims[fixed:])
         if all(dim is None for dim in dims[:fixed]):
-            out = primitive.bind(*args[:fixed], *tangents, ways=ways.fanned(), **counts)
+            out = primitive.bind(*args[:fixed], *tangents, ways=ways.fanned(), stored=stored, primals=primals)
             values = 0 if primitive is _tangent_map else len(out) // 2
             return out, [None] * values + [0] * (len(out) - values)
-        out = primitive.bind(*map(first, args[:fixed], dims[:fixed]), *tangents, ways=ways.mapped(), **counts)
+        everything = [*map(first, args[:fixed], dims[:fixed]), *tangents]
+        out = primitive.bind(*everything, ways=ways.mapped(), stored=stored, primals=primals)
         return out, [0] * len(out)
 
     return rule
@@ -178,7 +178,7 @@ def twofold(forward: Callable, reverse: Callable) -> Callable:
             lambda primals, moved: push(*primals, *moved),
             lambda stored, cotangents: one_by_one(partial(pull, len(stored)))(*stored, *cotangents),
         )
-        result = _pushed.bind(*inputs, *(tangents[i] for i in active), ways=ways, primals=len(inputs))
+        result = _pushed.bind(*inputs, *(tangents[i] for i in active), ways=ways, stored=0, primals=len(inputs))
         half = len(result) // 2
         return result[:half], result[half:]
 

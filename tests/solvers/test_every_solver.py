@@ -1,4 +1,4 @@
-"""Derivatives of every solver that ships: creep, sliding, melt factor, thickness and bed, by velocity and mass change."""
+"""Derivatives of every solver that ships: creep, sliding, melt factor, thickness, bed; by speed and mass change."""
 
 import equinox as eqx
 import jax.numpy as jnp
