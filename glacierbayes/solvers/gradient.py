@@ -10,8 +10,8 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import PyTree
 
-# Forward mode adds one to two runs a parameter to the one it makes for all, reverse mode four to six for any number.
-FEW = 3
+# Of Aletsch at 400 m, in runs: forward mode 2.9 for one parameter, 3.9 for two, 5.7 for three, reverse mode 4 to 6 for any.
+FEW = 2
 
 
 def value_and_gradient(function: Callable[[PyTree], Any]) -> Callable[[PyTree], tuple[Any, PyTree]]:
