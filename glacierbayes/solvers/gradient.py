@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import PyTree
 
-# Of Aletsch at 400 m, in runs: forward mode 2.9 for one parameter, 3.9 for two, 5.7 for three, reverse mode 4 to 6 for any.
+# Of Aletsch at 400 m, in runs: forward mode 2.9 for one parameter, 3.9 for two, 5.7 for three, reverse mode 4 to 6 for
+# any number.
 FEW = 2
 
 
