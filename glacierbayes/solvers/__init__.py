@@ -1,4 +1,4 @@
-"""Solvers of diffrax made for this equation, and `simulate`."""
+"""Solvers of diffrax made for this equation."""
 
 from glacierbayes.solvers.implicit import Implicit
 from glacierbayes.solvers.stabilised import Stabilised

@@ -37,7 +37,7 @@ def test_it_goes_to_the_same_ice(exact):
         off = np.asarray(found.thickness[-1] - exact.thickness[-1])
         errors.append(float(np.sqrt(np.mean(off[np.asarray(exact.thickness[-1]) > 0] ** 2))))
     assert errors[0] < 0.3
-    assert errors[1] < 0.03
+    assert errors[1] < min(0.03, errors[0])
 
 
 def test_ice_on_a_steep_slope_passes_through_cells_that_hold_little():
@@ -50,3 +50,4 @@ def test_ice_on_a_steep_slope_passes_through_cells_that_hold_little():
     assert bool(history.ok)
     assert history.mass_error <= 1e-12
     assert np.min(history.thickness) == 0.0
+    assert np.sum(history.thickness[-1][:, 20:]) + history.outflow / 1e4 > 1000.0  # m of ice over cells: it came down
