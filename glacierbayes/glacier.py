@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
@@ -53,6 +54,7 @@ class Glacier(eqx.Module):
         mask: (y, x) the outline; positive balance acts only inside it.
         x, y: coordinates of the cell centres, m, evenly spaced.
         climate: monthly climate, or None.
+        fields: (y, x) each: whatever else a flow law asks for by name, such as "temperature", in its own unit.
         crs: map projection, as PROJ or WKT text, or None.
         surface_year: decimal year of the surface elevation, or None where it is not known.
         thickness_product: where the thickness comes from.
@@ -65,6 +67,7 @@ class Glacier(eqx.Module):
     x: Float[Array, " x"]
     y: Float[Array, " y"]
     climate: Climate | None
+    fields: dict[str, Float[Array, "y x"]]
     crs: str | None = eqx.field(static=True)
     rgi_id: str | None = eqx.field(static=True)
     thickness_product: str | None = eqx.field(static=True)
@@ -84,6 +87,7 @@ class Glacier(eqx.Module):
         *,
         rgi_id: str | None = None,
         thickness_product: str | None = None,
+        fields: Mapping[str, Any] | None = None,
     ):
         """Checks what can be checked (arrays that JAX is tracing cannot) and cuts the ice to the outline.
 
@@ -100,6 +104,7 @@ class Glacier(eqx.Module):
                     f"Glacier: {name} has shape {field.shape}, expected (y, x) = {(*y.shape, *x.shape)}; "
                     "give every field on the grid of the coordinates"
                 )
+        self.fields = {name: _field(name, value, bed.shape) for name, value in (fields or {}).items()}
         for name, axis in {"x": x, "y": y}.items():
             _check_axis(name, axis)
         _check_field("bed", bed)
@@ -160,6 +165,15 @@ def _check_axis(name: str, axis: Array) -> None:
             f"Glacier: {name} is not evenly spaced (steps from {steps.min():.6g} to {steps.max():.6g} m); "
             "resample the fields to a regular grid"
         )
+
+
+def _field(name: str, value: Any, shape: tuple[int, ...]) -> Array:
+    """A field for flow laws; a number stands for the same everywhere."""
+    field = jnp.asarray(value, float)
+    if field.shape not in ((), shape):
+        raise InputError(f"Glacier: fields[{name!r}] has shape {field.shape}, expected (y, x) = {shape} or a number")
+    _check_field(f"fields[{name!r}]", field)
+    return jnp.broadcast_to(field, shape)
 
 
 def _check_field(name: str, field: Array, lowest: float = -np.inf) -> None:

@@ -55,6 +55,12 @@ class Layout(eqx.Module):
         """Cells with as much margin as slopes have, 0."""
         return padded(cells, 2 * self.reach)
 
+    def at_faces(self, cells: Float[Array, " cells"]) -> tuple[Float[Array, " faces"], Float[Array, " faces"]]:
+        """A field at the x-faces and the y-faces: the mean of the two cells."""
+        slopes = self.shift(self.state(cells), 0)
+        here = self.shift(slopes, 0)
+        return 0.5 * (here + self.shift(slopes, 1)), 0.5 * (here + self.shift(slopes, self.width))
+
     def grid(self, cells: Float[Array, " cells"]) -> Float[Array, "y x"]:
         """Back to the grid, without the ghosts."""
         return cells.reshape(self.shape)[1:-1, 1:-1]

@@ -22,6 +22,11 @@ def spread(parameters: PyTree, points: Array) -> PyTree:
     return jax.tree.map(lambda leaf: jnp.zeros_like(points if jnp.ndim(leaf) == 0 else leaf), parameters)
 
 
+def _by_point(leaf: Array, points: Array) -> bool:
+    """Whether a parameter is a number, the same everywhere, or has one a point."""
+    return leaf.ndim == 0 or leaf.shape == points.shape
+
+
 def summed(parameters: PyTree, cotangents: PyTree) -> PyTree:
     """Cotangents of the parameters, the points of the scalar ones added up."""
     return jax.tree.map(lambda leaf, ct: jnp.sum(ct) if jnp.ndim(leaf) == 0 else ct, parameters, cotangents)
@@ -34,7 +39,8 @@ def transpose(
 
     Args:
         function: pointwise in the fields; all have the shape of the result.
-        parameters: floating scalars and arrays; arrays (weights of a network) are left to JAX.
+        parameters: floating scalars, arrays of one value a point, and other arrays (weights of a network), which are
+            left to JAX.
         fields: where the derivative is taken.
         cotangent: of the result.
 
@@ -54,7 +60,9 @@ def transpose(
         return jax.jvp(f, (at,), (jnp.ones_like(at),))[1]
 
     of_leaves = [
-        tangent(of_leaf(i), leaf) * cotangent if leaf.ndim == 0 else jax.vjp(of_leaf(i), leaf)[1](cotangent)[0]
+        tangent(of_leaf(i), leaf) * cotangent
+        if _by_point(leaf, cotangent)
+        else jax.vjp(of_leaf(i), leaf)[1](cotangent)[0]
         for i, leaf in enumerate(leaves)
     ]
     of_fields = tuple(tangent(of_field(i), x) * cotangent for i, x in enumerate(fields))

@@ -20,7 +20,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float
 
 from glacierbayes import constants
-from glacierbayes.laws.base import FlowLaw, LocalIce
+from glacierbayes.laws.base import FlowLaw, LocalIce, closed
 from glacierbayes.physics import pointwise
 from glacierbayes.physics.layout import Layout, padded
 from glacierbayes.physics.mass_balance import MassBalance
@@ -44,6 +44,13 @@ class Flux(NamedTuple):
     y: Float[Array, " faces"]
 
 
+class Laws(NamedTuple):
+    """The flow law at the x-faces and at the y-faces: one where it is the same everywhere."""
+
+    x: FlowLaw
+    y: FlowLaw
+
+
 class _Face(NamedTuple):
     """The two cells beside a face, the slope across it and the slope along it."""
 
@@ -65,7 +72,7 @@ class ShallowIce(eqx.Module):
     """The equation of one glacier: law, balance, bed and grid. SI laws, years outside.
 
     Attributes:
-        law: the flow law.
+        laws: the flow law at the faces.
         balance: climatic mass balance, or None for none.
         bed: bed elevation, m; ghosts have the bed of the cell beside them and never hold ice, so that ice
             leaves over the grid's edge and none comes in.
@@ -75,7 +82,7 @@ class ShallowIce(eqx.Module):
         layout: where cells lie in vectors.
     """
 
-    law: FlowLaw
+    laws: Laws
     balance: MassBalance | None
     bed: Float[Array, " state"]
     inside: Float[Array, " cells"]
@@ -107,10 +114,23 @@ class ShallowIce(eqx.Module):
             _Face(shift(h, 0), shift(h, w), shift(y, 0), 0.25 * along_y),
         )
 
+    def near(self, thickness: Float[Array, " state"], transposed: bool) -> Laws:
+        """The laws for a step from here: what costs much in them follows the ice to first order (`FlowLaw.near`)."""
+        shift, w = self.layout.shift, self.layout.width
+        ice = shift(thickness, 0) > 0
+        # faces of cells with ice, and of those beside them: there it may come
+        around = shift(ice, 0) | shift(ice, 1) | shift(ice, -1) | shift(ice, w) | shift(ice, -w)
+        x, y = map(_local, self.faces(thickness))
+        return Laws(closed(self.laws.x.near(x, around, transposed)), closed(self.laws.y.near(y, around, transposed)))
+
+    def under(self, laws: Laws) -> ShallowIce:
+        """The same with other laws."""
+        return eqx.tree_at(lambda e: e.laws, self, laws)
+
     def flux(self, thickness: Float[Array, " state"]) -> Flux:
         """Ice flux through every face, m2 per year."""
         x, y = self.faces(thickness)
-        return Flux(face_flux(self.law, x), face_flux(self.law, y))
+        return Flux(face_flux(self.laws.x, x), face_flux(self.laws.y, y))
 
     def divergence(self, flux: Flux) -> Float[Array, " cells"]:
         """Of a flux through faces, per cell, m per year."""
@@ -126,7 +146,7 @@ class ShallowIce(eqx.Module):
 
     def flux_transpose(
         self, thickness: Float[Array, " state"], cotangent: Flux
-    ) -> tuple[FlowLaw, Float[Array, " cells"], Float[Array, " cells"]]:
+    ) -> tuple[Laws, Float[Array, " cells"], Float[Array, " cells"]]:
         """The transpose of the derivative of `flux`, written as a stencil.
 
         What costs is the number of passes over the fields, so that cheap things (which cell gives, whether it
@@ -137,13 +157,12 @@ class ShallowIce(eqx.Module):
             cotangent: of the flux.
 
         Returns:
-            Cotangents of the law (for `pointwise.summed`), of the thickness at fixed surface, and of the surface.
+            Cotangents of the laws (for `pointwise.summed`), of the thickness at fixed surface, and of the surface.
         """
         shift, w, reach = self.layout.shift, self.layout.width, self.layout.reach
         x, y = self.faces(thickness)
-        law_x, ice_x, across_x, along_x = _face_transpose(self.law, x, cotangent.x)
-        law_y, ice_y, across_y, along_y = _face_transpose(self.law, y, cotangent.y)
-        law = jax.tree.map(jnp.add, law_x, law_y)
+        law_x, ice_x, across_x, along_x = _face_transpose(self.laws.x, x, cotangent.x)
+        law_y, ice_y, across_y, along_y = _face_transpose(self.laws.y, y, cotangent.y)
         along_x, along_y = lax.optimization_barrier((along_x, along_y))
         felt_x = shift(along_y, 0) + shift(along_y, -w) + shift(along_y, 1) + shift(along_y, 1 - w)
         felt_y = shift(along_x, 0) + shift(along_x, -1) + shift(along_x, w) + shift(along_x, w - 1)
@@ -166,7 +185,7 @@ class ShallowIce(eqx.Module):
             thin = _driving_slope_transpose(inner, of_driving)
             of_thickness += shift(limited[0] + thin.first, 0) + shift(limited[1] + thin.second, -offset)
             of_surface += (shift(thin.drop, -offset) - shift(thin.drop, 0)) * per
-        return law, of_thickness, of_surface
+        return Laws(law_x, law_y), of_thickness, of_surface
 
     def rates(
         self, thickness: Float[Array, " state"]
@@ -180,20 +199,19 @@ class ShallowIce(eqx.Module):
             courant: bound of the speed of kinematic waves, dD/dH s, in cells per year.
         """
 
-        def of(face: _Face) -> tuple[Array, Array, Array]:
-            ice, slope_squared = _donor_limited(face), face.across**2 + face.along**2 + FLAT
-            one, none = jnp.ones_like(ice), jnp.zeros_like(ice)
+        def of(law: FlowLaw, face: _Face) -> tuple[Array, Array, Array]:
+            point = _point(face)
+            one, none = jnp.ones_like(point[0]), jnp.zeros_like(point[0])
 
             def diffusivity(*point: Array) -> Array:
-                return -_diffusivity(self.law, *point)
+                return -_diffusivity(law, *point)
 
-            point = (ice, slope_squared)
             value, change = jax.jvp(diffusivity, point, (none, 2 * face.across**2))
             wave = jax.jvp(diffusivity, point, (one, none))[1] * jnp.abs(face.across)
-            return face_flux(self.law, face), value + change, wave
+            return face_flux(law, face), value + change, wave
 
         x, y = self.faces(thickness)
-        x, y = lax.optimization_barrier((of(x), of(y)))
+        x, y = lax.optimization_barrier((of(self.laws.x, x), of(self.laws.y, y)))
         shift, w = self.layout.shift, self.layout.width
         sides = (shift(x[1], 0) + shift(x[1], -1)) * self.per_x**2 + (shift(y[1], 0) + shift(y[1], -w)) * self.per_y**2
         courant = jnp.max(x[2]) * self.per_x + jnp.max(y[2]) * self.per_y
@@ -206,9 +224,9 @@ class ShallowIce(eqx.Module):
         The slope along a face is held, and so is what thin ice takes off the slope: for preconditioners.
         """
 
-        def of(face: _Face, per: Array) -> tuple[Array, Array]:
+        def of(law: FlowLaw, face: _Face, per: Array) -> tuple[Array, Array]:
             def flux(first: Array, second: Array, across: Array) -> Array:
-                return face_flux(self.law, _Face(first, second, across, face.along))
+                return face_flux(law, _Face(first, second, across, face.along))
 
             def tangent(*direction: float) -> Array:
                 moved = tuple(jnp.full_like(part, d) for part, d in zip(face[:3], direction, strict=True))
@@ -218,7 +236,7 @@ class ShallowIce(eqx.Module):
             return tangent(1.0, 0.0, 0.0) - by_slope, tangent(0.0, 1.0, 0.0) + by_slope
 
         x, y = self.faces(thickness)
-        return (*of(x, self.per_x), *of(y, self.per_y))
+        return (*of(self.laws.x, x, self.per_x), *of(self.laws.y, y, self.per_y))
 
     def balance_rate(
         self, thickness: Float[Array, " cells"], start: Array, end: Array, transposed: bool = False
@@ -274,13 +292,22 @@ def _typical(face: _Face) -> tuple[Array, Array]:
     return total * (0.5 + SPREAD * contrast**2), contrast
 
 
+def _point(face: _Face) -> tuple[Array, Array]:
+    """Thickness and slope squared that a face's flux is taken at."""
+    return _donor_limited(face), face.across**2 + face.along**2 + FLAT
+
+
+def _local(face: _Face) -> LocalIce:
+    return LocalIce(*_point(face))
+
+
 def _diffusivity(law: FlowLaw, ice: Array, slope_squared: Array) -> Array:
     return -constants.SECONDS_PER_YEAR * law.mobility(LocalIce(ice, slope_squared))[0]
 
 
 def face_flux(law: FlowLaw, face: _Face) -> Array:
     """Flux through a face, elementwise, m2 per year."""
-    return _diffusivity(law, _donor_limited(face), face.across**2 + face.along**2 + FLAT) * face.across
+    return _diffusivity(law, *_point(face)) * face.across
 
 
 def _donor_limited_transpose(face: _Face, cotangent: Array) -> tuple[Array, Array]:
@@ -298,8 +325,9 @@ def _donor_limited_transpose(face: _Face, cotangent: Array) -> tuple[Array, Arra
 def _face_transpose(law: FlowLaw, face: _Face, cotangent: Array) -> tuple[FlowLaw, Array, Array, Array]:
     """The transpose of the derivative of `face_flux`: cotangents of law, ice, slope across and slope along."""
     across, along = face.across, face.along
-    ice, slope_squared = lax.optimization_barrier((_donor_limited(face), across**2 + along**2 + FLAT))
-    of_law, (of_ice, of_slope) = pointwise.transpose(_diffusivity, law, (ice, slope_squared), cotangent * across)
+    ice, slope_squared = lax.optimization_barrier(_point(face))
+    per_year = -constants.SECONDS_PER_YEAR * across
+    of_law, of_ice, of_slope = law.transpose(LocalIce(ice, slope_squared), cotangent * per_year)
     of_across = cotangent * _diffusivity(law, ice, slope_squared) + 2 * across * of_slope
     return of_law, of_ice, of_across, 2 * along * of_slope
 

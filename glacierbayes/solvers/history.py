@@ -65,7 +65,8 @@ class History(eqx.Module):
             ValueError: the date was not saved.
         """
         glacier = self.glacier
-        return surface_velocity(self.law, self.thickness[self.index(year)], self.surface(year), glacier.dx, glacier.dy)
+        law = self.law.at(glacier.fields)
+        return surface_velocity(law, self.thickness[self.index(year)], self.surface(year), glacier.dx, glacier.dy)
 
     def volume(self) -> Float[Array, " time"]:
         """Ice volume on the grid at the saved dates, m3."""

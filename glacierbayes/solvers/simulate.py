@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import diffrax as dfx
+import equinox as eqx
 import jax
 import jax.core
 import jax.numpy as jnp
@@ -18,7 +19,7 @@ from glacierbayes.glacier import Glacier
 from glacierbayes.laws.base import FlowLaw
 from glacierbayes.physics.layout import Layout
 from glacierbayes.physics.mass_balance import MassBalance
-from glacierbayes.physics.sia import ShallowIce
+from glacierbayes.physics.sia import Laws, ShallowIce
 from glacierbayes.solvers import stock
 from glacierbayes.solvers.history import History
 from glacierbayes.solvers.stabilised import Stabilised
@@ -100,8 +101,10 @@ def _run(glacier, law, balance, breaks, times, solver, tolerance, window):
     def cells(field: Any, mode: str = "constant") -> Any:
         return layout.cells(field[y0:y1, x0:x1], mode)
 
+    at_faces = {name: layout.at_faces(cells(field, "edge")) for name, field in glacier.fields.items()}
+    at_x, at_y = ({name: both[side] for name, both in at_faces.items()} for side in (0, 1))
     equation = ShallowIce(
-        law=law,
+        laws=Laws(law.at(at_x), law.at(at_y)),
         balance=None if balance is None else balance.on(cells),
         bed=layout.state(cells(glacier.bed, "edge")),
         inside=cells(jnp.ones(glacier.bed.shape)),
@@ -110,10 +113,11 @@ def _run(glacier, law, balance, breaks, times, solver, tolerance, window):
         per_y=lax.stop_gradient(1 / jnp.abs(glacier.dy)),
         layout=layout,
     )
-    leaves, tree = jax.tree.flatten((equation, cells(glacier.thickness), tolerance))
+    arrays, rest = eqx.partition((equation, cells(glacier.thickness), tolerance), eqx.is_array_like)
+    leaves, tree = jax.tree.flatten(arrays)
 
     def solve(reverse: bool, *leaves: Any) -> list[Any]:
-        equation, thickness, tolerance = jax.tree.unflatten(tree, leaves)
+        equation, thickness, tolerance = eqx.combine(jax.tree.unflatten(tree, leaves), rest)
         if isinstance(solver, FluxSolver):
             return _solve(Setting(equation, tolerance, reverse), solver, thickness, breaks, times)
         return stock.solve(equation, thickness, jnp.asarray(breaks), jnp.asarray(times), solver, tolerance, reverse)

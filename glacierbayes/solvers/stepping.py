@@ -78,6 +78,11 @@ class Setting(eqx.Module):
     tolerance: Float[Array, ""]
     transposed: bool = eqx.field(static=True)
 
+    def near(self, thickness: Float[Array, " cells"]) -> Setting:
+        """With the laws for a step from a thickness."""
+        laws = self.equation.near(self.equation.layout.state(thickness), self.transposed)
+        return Setting(self.equation.under(laws), self.tolerance, self.transposed)
+
 
 class FluxSolver(dfx.AbstractSolver):
     """A solver of diffrax that steps by a mean flux; `args` of the solve is a `Setting`."""
@@ -119,7 +124,7 @@ class FluxSolver(dfx.AbstractSolver):
 
     def begin(self, setting: Setting, thickness: Float[Array, " cells"], now: Array) -> State:
         """The state at the start of a run. The first step moves the ice by about twice the tolerance."""
-        equation = setting.equation
+        equation = setting.near(thickness).equation
         thinning, stiffness, courant = equation.rates(equation.layout.state(thickness))
         rate = equation.balance_rate(thickness, now, now)
         wanted = 2 * setting.tolerance / jnp.maximum(_rms(thinning, thickness), 1e-9)
@@ -129,6 +134,7 @@ class FluxSolver(dfx.AbstractSolver):
 
     def step(self, terms, t0: Any, t1: Any, y0: State, args: Setting, solver_state, made_jump):
         """One step; its "error" is whether it has to be made again."""
+        args = args.near(y0.thickness)
         equation = args.equation
         step = lax.stop_gradient(t1 - t0)
         rate = equation.balance_rate(y0.thickness, t0, t1, args.transposed)

@@ -19,23 +19,23 @@ from glacierbayes.solvers.legendre import MOST_STAGES, coefficients, combine, fi
 
 def mean_flux_of(equation: ShallowIce, start: Array, rate: Array, step: Array, stages: Array) -> Flux:
     """`legendre.mean_flux`, open to reverse mode in law, bed, start and rate."""
-    rest = eqx.tree_at(lambda e: (e.law, e.bed, e.balance), equation, (None, None, None), is_leaf=lambda x: x is None)
-    return mean_flux(equation.law, equation.bed, start, rate, rest, step, stages)
+    rest = eqx.tree_at(lambda e: (e.laws, e.bed, e.balance), equation, (None, None, None), is_leaf=lambda x: x is None)
+    return mean_flux(equation.laws, equation.bed, start, rate, rest, step, stages)
 
 
 @jax.custom_vjp
-def mean_flux(law, bed, start, rate, rest, step, stages):
+def mean_flux(laws, bed, start, rate, rest, step, stages):
     """`legendre.mean_flux` with its transpose written out; `rest` is the equation without what is differentiated."""
-    return legendre.mean_flux(_with(rest, law, bed), start, rate, step, stages)
+    return legendre.mean_flux(_with(rest, laws, bed), start, rate, step, stages)
 
 
-def _with(rest: ShallowIce, law: Any, bed: Any) -> ShallowIce:
-    return eqx.tree_at(lambda e: (e.law, e.bed), rest, (law, bed), is_leaf=lambda x: x is None)
+def _with(rest: ShallowIce, laws: Any, bed: Any) -> ShallowIce:
+    return eqx.tree_at(lambda e: (e.laws, e.bed), rest, (laws, bed), is_leaf=lambda x: x is None)
 
 
-def _forward(law, bed, start, rate, rest, step, stages):
+def _forward(laws, bed, start, rate, rest, step, stages):
     """The same, keeping the thickness that the flux of every stage was taken at."""
-    equation = _with(rest, law, bed)
+    equation = _with(rest, laws, bed)
     state = equation.layout.state
     first = lax.optimization_barrier(equation.flux(state(start)))
     one = Flux(first_share(stages) * first.x, first_share(stages) * first.y)
@@ -55,16 +55,16 @@ def _forward(law, bed, start, rate, rest, step, stages):
     zero = jax.tree.map(jnp.zeros_like, first)
     kept = lax.empty((MOST_STAGES + 1, start.shape[0]), start.dtype)
     _, flux, kept = lax.fori_loop(0, (stages - 1) // 2, pair, (zero, one, kept))
-    return flux, (law, bed, start, rest, step, stages, kept)
+    return flux, (laws, bed, start, rest, step, stages, kept)
 
 
 def _backward(residuals, cotangent: Flux):
-    law, bed, start, rest, step, stages, kept = residuals
-    equation = _with(rest, law, bed)
+    laws, bed, start, rest, step, stages, kept = residuals
+    equation = _with(rest, laws, bed)
     state, cells = equation.layout.state, start.shape[0]
 
     class Sums(NamedTuple):
-        law: Any
+        laws: Any
         first: Array
         start: Array
         surface: Array
@@ -82,10 +82,10 @@ def _backward(residuals, cotangent: Flux):
         twice = coefficients(j + 1, stages).before
         h = lax.dynamic_slice(kept, (j, 0), (1, cells))[0]
         weighted = of_flux(c.rate * share, c.rate * field)
-        of_law, of_thickness, of_surface = equation.flux_transpose(state(h), lax.optimization_barrier(weighted))
+        of_laws, of_thickness, of_surface = equation.flux_transpose(state(h), lax.optimization_barrier(weighted))
         of_h = lax.optimization_barrier(jnp.where(h > 0, of_thickness + of_surface, 0.0))
         sums = Sums(
-            jax.tree.map(jnp.add, sums.law, of_law),
+            jax.tree.map(jnp.add, sums.laws, of_laws),
             sums.first + c.first_rate * field,
             sums.start + of_h,
             sums.surface + of_surface,
@@ -105,14 +105,14 @@ def _backward(residuals, cotangent: Flux):
 
     nothing, none = jnp.zeros_like(start), jnp.zeros(())
     nowhere = equation.layout.slopes(nothing)
-    sums = Sums(pointwise.spread(law, cotangent.x), nowhere, nothing, nothing, nothing)
+    sums = Sums(pointwise.spread(laws, cotangent.x), nowhere, nothing, nothing, nothing)
     carry = (none, jnp.ones(()), none, nowhere, nowhere, sums)
     _, share, of_first, _, field, sums = lax.fori_loop(0, (stages - 1) // 2, back_pair, carry)
     of_first = of_flux(of_first + first_share(stages) * share, sums.first + first_share(stages) * field)
-    of_law, of_thickness, of_surface = equation.flux_transpose(state(start), lax.optimization_barrier(of_first))
+    of_laws, of_thickness, of_surface = equation.flux_transpose(state(start), lax.optimization_barrier(of_first))
     none = jax.tree.map(_zero_cotangent, (rest, step, stages))
     return (
-        pointwise.summed(law, lax.optimization_barrier(jax.tree.map(jnp.add, sums.law, of_law))),
+        pointwise.summed(laws, lax.optimization_barrier(jax.tree.map(jnp.add, sums.laws, of_laws))),
         state(lax.optimization_barrier(sums.surface + of_surface)),
         sums.start + of_thickness + of_surface,
         sums.rate,

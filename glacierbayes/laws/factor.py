@@ -1,0 +1,133 @@
+"""Factors of laws: functions of the ice and the place that nobody knows.
+
+A neural network at every face costs forty times what Glen's law does, were it evaluated in every stage. Within a step
+the ice changes little: the factor follows thickness and slope squared along its tangent, so that the error of a step
+stays of third order and the stages feel how the flux answers to the slope (a factor that is held, or extrapolated in
+time, makes long steps unstable once it falls with the slope as the 1.5th power or faster).
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Float
+
+from glacierbayes.laws import packed
+from glacierbayes.laws.base import FlowLaw, LocalIce, needed
+
+MOST_CHANGE = 0.5  # of the factor within a step, as a share; only films ahead of a margin get there
+
+
+class Factor(eqx.Module):
+    """A positive factor of a law: `Glen(A) * factor`. It multiplies the flux and the surface velocity alike.
+
+    A factor of your own is a subclass with `log`, differentiable in JAX. However costly (a neural network), it is
+    evaluated once a step and only where there is ice; within the step it follows thickness and slope to first order.
+    """
+
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def log(self, ice: LocalIce) -> Float[Array, "*points"]:
+        """Natural logarithm of the factor, point by point, of the shape of `ice.thickness`."""
+
+
+class Scaled(FlowLaw):
+    """A law times a factor.
+
+    Attributes:
+        law: the law.
+        factor: the factor.
+        fields: what the factor needs, at the points, once they are known.
+    """
+
+    law: FlowLaw
+    factor: Factor
+    fields: dict[str, Float[Array, "*points"]] = eqx.field(default_factory=dict)
+
+    def mobility(self, ice: LocalIce) -> tuple[Array, Array]:
+        """Both times the factor."""
+        diffusivity, speed = self.law.mobility(ice)
+        factor = jnp.exp(self.factor.log(ice.over(self.fields)))
+        return factor * diffusivity, factor * speed
+
+    def at(self, fields: Mapping[str, Array]) -> Scaled:
+        """The law there, and the fields of the factor."""
+        return Scaled(self.law.at(fields), self.factor, needed(self.factor, fields))
+
+    def near(self, ice: LocalIce, wanted: Bool[Array, " points"], transposed: bool = False) -> FlowLaw:
+        """The factor to first order in thickness and slope squared."""
+        law = self.law.near(ice, wanted, transposed)
+        return expanded(law, self.factor, ice.over(self.fields), wanted, transposed)
+
+
+class Expanded(FlowLaw):
+    """A law times the tangent of a factor: value * (1 + by_thickness H + by_slope_squared s^2 - origin).
+
+    Attributes:
+        law: the law.
+        value: of the factor at the start of the step.
+        by_thickness: derivative of its logarithm, per m.
+        by_slope_squared: derivative of its logarithm.
+        origin: what makes the change 0 at the start of the step.
+    """
+
+    law: FlowLaw
+    value: Float[Array, " points"]
+    by_thickness: Float[Array, " points"]
+    by_slope_squared: Float[Array, " points"]
+    origin: Float[Array, " points"]
+
+    def mobility(self, ice: LocalIce) -> tuple[Array, Array]:
+        """Both times the factor."""
+        diffusivity, speed = self.law.mobility(ice)
+        factor = self.value * (1 + jnp.clip(self.change(ice), -MOST_CHANGE, MOST_CHANGE))
+        return factor * diffusivity, factor * speed
+
+    def change(self, ice: LocalIce) -> Float[Array, " points"]:
+        """Of the factor since the start of the step, as a share, before it is limited."""
+        return self.by_thickness * ice.thickness + self.by_slope_squared * ice.slope_squared - self.origin
+
+    def transpose(self, ice: LocalIce, cotangent: Array) -> tuple[Expanded, Array, Array]:
+        """By hand: what its five parts share is computed once."""
+        diffusivity, change = self.law.mobility(ice)[0], self.change(ice)
+        limited = 1 + jnp.clip(change, -MOST_CHANGE, MOST_CHANGE)
+        of_change = jnp.where(jnp.abs(change) < MOST_CHANGE, cotangent * self.value * diffusivity, 0.0)
+        of_value, of_change, of_base = lax.optimization_barrier(
+            (cotangent * diffusivity * limited, of_change, cotangent * self.value * limited)
+        )
+        of_law, of_thickness, of_slope_squared = self.law.transpose(ice, of_base)
+        of_law = Expanded(of_law, of_value, of_change * ice.thickness, of_change * ice.slope_squared, -of_change)
+        of_thickness += of_change * self.by_thickness
+        return of_law, of_thickness, of_slope_squared + of_change * self.by_slope_squared
+
+
+def expanded(law: FlowLaw, factor: Factor, ice: LocalIce, wanted: Bool[Array, " points"], transposed: bool) -> Expanded:
+    """A law times a factor, for ice that differs little from this; 1 where it is not wanted.
+
+    Args:
+        law: the law.
+        factor: with the fields that it needs in `ice`.
+        ice: at one vector of points.
+        wanted: where it is evaluated.
+        transposed: for reverse mode.
+    """
+
+    def of(factor: Factor, part: LocalIce) -> tuple[Array, Array, Array]:
+        def log(thickness: Array, slope_squared: Array) -> Array:
+            return factor.log(LocalIce(thickness, slope_squared, part.fields))
+
+        at = (part.thickness, part.slope_squared)
+        one, none = jnp.ones_like(at[0]), jnp.zeros_like(at[0])
+        value, by_thickness = jax.jvp(log, at, (one, none))
+        return value, by_thickness, jax.jvp(log, at, (none, one))[1]
+
+    value, by_thickness, by_slope_squared = packed.where(wanted, of, factor, ice, transposed)
+    origin = by_thickness * ice.thickness + by_slope_squared * ice.slope_squared
+    return Expanded(law, jnp.exp(value), by_thickness, by_slope_squared, origin)
