@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 class LocalIce(eqx.Module):
     """The ice at one set of points, faces of the grid or cell centres alike.
 
-    `ice["temperature"]` is a field of the glacier that the law asked for in `needs`.
+    `ice["temperature"]` is a field of the glacier that the law asked for in `needs`; "thickness" and "slope" are
+    always there.
 
     Attributes:
         thickness: m, any shape.
@@ -47,8 +48,8 @@ class LocalIce(eqx.Module):
         return power(self.slope_squared, exponent / 2)
 
     def __getitem__(self, name: str) -> Float[Array, "*points"]:
-        """A field by its name."""
-        return self.fields[name]
+        """A field by its name, or "thickness" or "slope"."""
+        return self.fields[name] if name in self.fields else {"thickness": self.thickness, "slope": self.slope}[name]
 
     def over(self, fields: dict[str, Array]) -> LocalIce:
         """The same ice with these fields too."""
@@ -106,8 +107,9 @@ class FlowLaw(eqx.Module):
         def diffusivity(law: FlowLaw, thickness: Array, slope_squared: Array) -> Array:
             return law.mobility(LocalIce(thickness, slope_squared))[0]
 
-        of_law, of_ice = pointwise.transpose(diffusivity, self, (ice.thickness, ice.slope_squared), cotangent)
-        return of_law, *of_ice
+        at = (ice.thickness, ice.slope_squared)
+        of_law, (of_thickness, of_slope) = pointwise.transpose(diffusivity, self, at, cotangent)
+        return of_law, of_thickness, of_slope
 
     def __add__(self, other: FlowLaw) -> SumOfLaws:
         """Both at once: diffusivities add, and so do surface velocities."""

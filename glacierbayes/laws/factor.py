@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -31,7 +30,7 @@ class Factor(eqx.Module):
     evaluated once a step and only where there is ice; within the step it follows thickness and slope to first order.
     """
 
-    needs: ClassVar[tuple[str, ...]] = ()
+    needs = ()  # names of fields of the glacier
 
     @abstractmethod
     def log(self, ice: LocalIce) -> Float[Array, "*points"]:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from glacierbayes.laws import Glen, LocalIce, WeertmanSliding
+from glacierbayes.laws import BuddSliding, CoulombSliding, Glen, LocalIce, WeertmanSliding
 
 from ..glaciers import RHO_G
 
@@ -72,3 +72,39 @@ def test_no_ice_and_no_slope_have_finite_derivatives(n):
     for gradient in jax.grad(total, (0, 1))(thickness, slope_squared):
         assert np.all(np.isfinite(gradient))
     assert not np.any(Glen(A=2.4e-24, n=n).mobility(LocalIce(jnp.zeros(3), slope_squared))[0])
+
+
+@pytest.mark.parametrize("m", [1.0, 2.0, 3.0, 3.3])
+def test_budd(m):
+    diffusivity, speed = BuddSliding(C=1e-14, m=m, effective=0.25).mobility(ICE)
+    assert np.allclose(speed * S, 1e-14 * (RHO_G * H * S) ** m / (0.25 * RHO_G * H), rtol=1e-12)
+    assert np.allclose(diffusivity, H * speed, rtol=1e-14)
+
+
+@pytest.mark.parametrize("p", [1.0, 3.0, 5.0])
+def test_the_drag_of_coulomb_sliding_is_the_driving_stress(p):
+    law = CoulombSliding(transition_speed=1e-6, friction=0.6, effective=0.6, p=p)
+    diffusivity, speed = law.mobility(ICE)
+    u = np.asarray(speed * S)
+    drag = 0.6 * 0.6 * RHO_G * H * (u / (u + 1e-6)) ** (1 / p)
+    assert np.allclose(drag, RHO_G * H * S, rtol=1e-10)
+    assert np.allclose(diffusivity, H * speed, rtol=1e-14)
+
+
+def test_beyond_what_till_bears_the_speed_stays():
+    law = CoulombSliding(transition_speed=1e-6, friction=0.6, effective=0.5)
+    steep = LocalIce(jnp.array([100.0, 100.0, 0.0]), jnp.array([0.4, 0.8, 0.8]) ** 2)
+    speed = np.asarray(law.mobility(steep)[1] * steep.slope)
+    assert speed[0] == pytest.approx(99e-6, rel=1e-6) and speed[1] == pytest.approx(speed[0], rel=1e-12)
+    assert speed[2] == 0
+
+
+@pytest.mark.parametrize("law", [BuddSliding(1e-14), CoulombSliding(1e-6), BuddSliding(1e-14, m=jnp.array(2.7))])
+def test_derivatives_are_finite_without_ice_and_without_slope(law):
+    def flux(thickness, slope_squared):
+        diffusivity, speed = law.mobility(LocalIce(thickness, slope_squared))
+        return jnp.sum(diffusivity + speed)
+
+    for thickness, slope_squared in ((0.0, 0.04), (100.0, 1e-20), (0.0, 1e-20)):
+        at = (jnp.array([thickness]), jnp.array([slope_squared]))
+        assert all(np.isfinite(part).all() for part in jax.grad(flux, (0, 1))(*at))

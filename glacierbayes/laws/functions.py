@@ -1,0 +1,68 @@
+"""Unknown functions: families that turn standard normal weights into smooth functions of one or two inputs.
+
+A family is the prior of a function: with weights drawn from N(0, 1), `family(weights, x)` is a draw of mean 0 and
+standard deviation `scale`. Families are interchangeable wherever a function is unknown; the weights are what a model
+samples. Inputs are scaled to the range that is given; where data end the prior takes over, within the range.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import equinox as eqx
+from jaxtyping import Array, Float
+
+from glacierbayes.errors import InputError
+
+
+class Family(eqx.Module):
+    """A prior of functions.
+
+    Attributes:
+        ranges: (low, high) of every input, one or two; functions are defined on a little more.
+        scale: prior standard deviation of the function.
+        lengths: correlation length along every input, in its unit.
+    """
+
+    ranges: eqx.AbstractVar[tuple[tuple[float, float], ...]]
+    scale: eqx.AbstractVar[Any]
+    lengths: eqx.AbstractVar[tuple[Any, ...]]
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """How many weights a function has."""
+
+    @abstractmethod
+    def __call__(self, weights: Float[Array, " weights"], *inputs: Float[Array, "*points"]) -> Float[Array, "*points"]:
+        """The function at points, one array an input."""
+
+
+class Function(eqx.Module):
+    """A member of a family: weights that are known, or that a model samples. Called with its inputs."""
+
+    family: Family
+    weights: Float[Array, " weights"]
+
+    def __call__(self, *inputs: Float[Array, "*points"]) -> Float[Array, "*points"]:
+        """Its value, point by point."""
+        return self.family(self.weights, *inputs)
+
+
+def checked(kind: str, ranges: Any, lengths: Any) -> tuple[tuple[tuple[float, float], ...], tuple[Any, ...]]:
+    """Ranges and lengths of one or two inputs as tuples; those of one may be given bare.
+
+    Raises:
+        InputError: another number of inputs, a range that does not rise, or not one length for each.
+    """
+    ranges = tuple(ranges) if isinstance(ranges[0], tuple | list) else (ranges,)
+    lengths = tuple(lengths) if isinstance(lengths, tuple | list) else (lengths,)
+    if len(ranges) not in (1, 2) or len(lengths) != len(ranges):
+        raise InputError(
+            f"{kind}: {len(ranges)} ranges and {len(lengths)} lengths, expected one of each an input, 1 or 2"
+        )
+    for low, high in ranges:
+        if not low < high:
+            raise InputError(f"{kind}: range {low:g} to {high:g}, expected the lower end first")
+    return tuple((float(low), float(high)) for low, high in ranges), lengths
