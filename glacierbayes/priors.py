@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from contextvars import ContextVar
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, overload
 
 import jax
 import jax.numpy as jnp
@@ -28,13 +29,31 @@ from glacierbayes.solvers.history import History
 
 USUAL_BALANCE = -0.5  # m w.e. per year, where none was observed
 
-_statements: ContextVar[dict[str, Any] | None] = ContextVar("statements", default=None)
+
+@dataclass
+class Statements:
+    """What a model says of itself.
+
+    Attributes:
+        said: by topic, for the attributes of the result.
+        units: unit and long name of variables, by name.
+        grids: of unknown functions, by name: places and unit of every input.
+        weights: names of variables that are weights of a function.
+    """
+
+    said: dict[str, str] = field(default_factory=dict)
+    units: dict[str, tuple[str, str]] = field(default_factory=dict)
+    grids: dict[str, dict[str, tuple[np.ndarray, str]]] = field(default_factory=dict)
+    weights: list[str] = field(default_factory=list)
+
+
+_statements: ContextVar[Statements | None] = ContextVar("statements", default=None)
 
 
 @contextlib.contextmanager
-def statements() -> Iterator[dict[str, Any]]:
-    """Collects what a model states about itself while it runs inside: `state` below, units of variables."""
-    found: dict[str, Any] = {"units": {}}
+def statements() -> Iterator[Statements]:
+    """Collects what a model states about itself while it runs inside: `state` below, units, grids of functions."""
+    found = Statements()
     token = _statements.set(found)
     try:
         yield found
@@ -46,13 +65,13 @@ def state(name: str, value: str) -> None:
     """Something that a reader of the result must know, kept in its attributes."""
     found = _statements.get()
     if found is not None:
-        found[name] = value
+        found.said[name] = value
 
 
 def _describe(name: str, units: str, long_name: str) -> None:
     found = _statements.get()
     if found is not None:
-        found["units"][name] = (units, long_name)
+        found.units[name] = (units, long_name)
 
 
 def sample(name: str, prior: Any, units: str, long_name: str) -> Array:
@@ -98,7 +117,13 @@ def reference_geometry(glacier: Glacier) -> tuple[float, float]:
     return float(np.median(thickness[thick])), float(np.median(slope[thick]))
 
 
-def flow(glacier: Glacier, scale: Any = 1.0, sliding: bool = True) -> laws.FlowLaw:
+@overload
+def flow(glacier: Glacier, scale: Any = 1.0, sliding: Literal[True] = True) -> laws.SumOfLaws: ...
+@overload
+def flow(glacier: Glacier, scale: Any, sliding: Literal[False]) -> laws.Glen: ...
+@overload
+def flow(glacier: Glacier, scale: Any = 1.0, *, sliding: Literal[False]) -> laws.Glen: ...
+def flow(glacier: Glacier, scale: Any = 1.0, sliding: bool = True) -> laws.Glen | laws.SumOfLaws:
     """Creep, with sliding or without, sampled on what the data see.
 
     A, C and the thickness scale are correlated at nearly -1 given a velocity. The surface speed at a reference
@@ -109,7 +134,7 @@ def flow(glacier: Glacier, scale: Any = 1.0, sliding: bool = True) -> laws.FlowL
     Args:
         glacier: before any scaling; not traced.
         scale: of its thickness.
-        sliding: whether it slides.
+        sliding: whether it slides; then `laws` of the result are creep and sliding.
     """
     thickness, slope = reference_geometry(glacier)
     stress = constants.ICE_DENSITY * constants.GRAVITY * thickness * slope
@@ -135,6 +160,72 @@ def flow(glacier: Glacier, scale: Any = 1.0, sliding: bool = True) -> laws.FlowL
         "sliding_parameter", per_second * share / drag**3, "m s-1 Pa-3", "sliding parameter C of Weertman's law, m = 3"
     )
     return law + laws.WeertmanSliding(C=slip)
+
+
+# Unknown functions --------------------------------------------------------------------------------------------
+
+FAMILIES = {
+    "spline": laws.Spline,
+    "gaussian_process": laws.GaussianProcess,
+    "neural_network": laws.NeuralNetwork,
+}
+GRID = {1: (30,), 2: (6, 5)}  # places at which a function is kept, and its convergence judged
+
+
+class Input(NamedTuple):
+    """An input of an unknown function: the range that matters, and the length over which the function may turn."""
+
+    name: str
+    low: float
+    high: float
+    length: float
+    units: str
+
+
+def unknown_function(name: str, family: str, inputs: tuple[Input, ...], scale: float, long_name: str) -> laws.Function:
+    """A function of one or two inputs that nobody knows: mean 0, standard deviation `scale`, as the family draws it.
+
+    Its weights are the site `NAME_weights`; they may swap places and are not judged. Its values on a grid over the
+    inputs are kept as NAME.
+
+    Args:
+        name: of the function in the result.
+        family: "spline", "gaussian_process" or "neural_network".
+        inputs: one or two.
+        scale: prior standard deviation of its values, which are logarithms of a factor.
+        long_name: for the result file.
+
+    Raises:
+        InputError: an unknown family.
+    """
+    if family not in FAMILIES:
+        raise InputError(f'option family is "{family}", expected {", ".join(map(repr, FAMILIES))}')
+    of = FAMILIES[family](tuple((i.low, i.high) for i in inputs), scale, tuple(i.length for i in inputs))
+    weights = sample(f"{name}_weights", dist.Normal().expand([of.size]).to_event(1), "1", f"weights of {long_name}")
+    function = laws.Function(of, weights)
+    axes = [np.linspace(i.low, i.high, count) for i, count in zip(inputs, GRID[len(inputs)], strict=True)]
+    derived(name, function(*map(jnp.asarray, np.meshgrid(*axes, indexing="ij"))), "1", long_name)
+    found = _statements.get()
+    if found is not None:
+        found.grids[name] = {i.name: (axis, i.units) for i, axis in zip(inputs, axes, strict=True)}
+        found.weights.append(f"{name}_weights")
+    return function
+
+
+def of_the_ice(glacier: Glacier) -> tuple[Input, Input]:
+    """Thickness and slope as inputs, over what the glacier has; lengths of half the range.
+
+    Thickness to one and a half times the thickest ice, for the thickness is uncertain; slope to the 99th percentile.
+    """
+    with jax.ensure_compile_time_eval():
+        thickness, surface = np.asarray(glacier.thickness), np.asarray(glacier.surface)
+        spacing = float(glacier.dx), float(glacier.dy)
+    dy, dx = np.gradient(surface)
+    slope = np.hypot(dx / spacing[0], dy / spacing[1])[thickness > 0]
+    if slope.size == 0:
+        raise InputError("priors: the glacier has no ice, and so no range of thickness and slope")
+    deep, steep = 1.5 * float(thickness.max()), float(np.quantile(slope, 0.99))
+    return Input("thickness", 0.0, deep, deep / 2, "m"), Input("slope", 0.0, steep, steep / 2, "1")
 
 
 # Geometry -----------------------------------------------------------------------------------------------------

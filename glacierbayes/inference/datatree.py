@@ -14,6 +14,7 @@ from glacierbayes.glacier import Glacier
 from glacierbayes.inference.chunks import chunk_path, finished_chunks, read_arrays
 from glacierbayes.inference.problem import Problem
 from glacierbayes.observations.observations import Observations
+from glacierbayes.priors import Statements
 
 PACKAGES = ("jax", "numpyro", "diffrax", "equinox", "arviz", "numpy", "xarray")
 
@@ -88,18 +89,17 @@ def build_tree(
         "prior": parameters(pieces),
         "prior_predictive": predictions(pieces),
     }
-    units = problem.statements["units"]
-    sampled = set(problem.names)
+    stated, sampled = problem.statements, set(problem.names)
     coords = _coordinates(glacier, observations)
     tree = {"/": xr.Dataset(attrs=_clean(attributes))}
     for group, variables in groups.items():
         tree[group] = xr.Dataset(
-            {name: _variable(name, value, group, units, sampled, coords) for name, value in variables.items()},
+            {name: _variable(name, value, group, stated, sampled, coords) for name, value in variables.items()},
             attrs={"inference_library": "numpyro", "sample_dims": ["chain", "draw"]},
         )
     tree["observed_data"] = xr.Dataset(
         {
-            name: _variable(name, value, "observed_data", units, sampled, coords)
+            name: _variable(name, value, "observed_data", stated, sampled, coords)
             for name, value in problem.observed_values().items()
         }
     )
@@ -107,17 +107,24 @@ def build_tree(
     return xr.DataTree.from_dict(tree, name="glacierbayes")
 
 
-def _variable(name: str, value: np.ndarray, group: str, units: dict, sampled: set, coords: dict) -> xr.DataArray:
+def _variable(name: str, value: np.ndarray, group: str, stated: Statements, sampled: set, coords: dict) -> xr.DataArray:
     lead = () if group == "observed_data" else ("chain", "draw")
-    own = DIMENSIONS.get(name, tuple(f"{name}_dim_{i}" for i in range(value.ndim - len(lead))))
+    grid = stated.grids.get(name)
+    own = tuple(f"{name}_{axis}" for axis in grid) if grid else DIMENSIONS.get(name)
+    if own is None:
+        own = tuple(f"{name}_dim_{i}" for i in range(value.ndim - len(lead)))
     dims = (*lead, *own)[: value.ndim]
-    unit, label = {**DESCRIPTIONS, **STATISTICS, **units}.get(name, ("1", name.replace("_", " ")))
+    unit, label = {**DESCRIPTIONS, **STATISTICS, **stated.units}.get(name, ("1", name.replace("_", " ")))
     if group == "log_likelihood":
         unit, label = "1", f"log likelihood of {name}"
-    attributes = {"units": unit, "long_name": label}
+    attributes: dict[str, Any] = {"units": unit, "long_name": label}
     if group in ("posterior", "prior"):
         attributes["derived"] = int(name not in sampled)
+        attributes["weights"] = int(name in stated.weights)
+        attributes["function"] = int(grid is not None)
     known = {dim: coords[dim] for dim in dims if dim in coords}
+    if grid:
+        known |= {f"{name}_{a}": (f"{name}_{a}", v, {"units": u, "long_name": a}) for a, (v, u) in grid.items()}
     for dim, size in zip(dims, value.shape, strict=True):
         known.setdefault(dim, np.arange(size))
     return xr.DataArray(value, dims=dims, coords=known, attrs=attributes)

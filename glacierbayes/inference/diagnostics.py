@@ -130,7 +130,8 @@ class Check:
 def check(draws: xr.DataTree | str | Path) -> Check:
     """Judge whether draws can be trusted.
 
-    Rules: rank-normalised R-hat below 1.01, bulk and tail ESS at least 400 for every posterior scalar, no divergences,
+    Rules: rank-normalised R-hat below 1.01, bulk and tail ESS at least 400 for every posterior scalar
+    (of an unknown function: its values, not its weights), no divergences,
     E-BFMI above 0.3 in every chain, at most 0.5 % of transitions with a failed solve, at least two chains, no NaN.
 
     A parameter whose posterior median lies in the outermost 0.5 % of its prior is remarked on, and does not count
@@ -153,7 +154,10 @@ def check(draws: xr.DataTree | str | Path) -> Check:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         # NaN and constants make ArviZ divide by nothing; both are reported here as problems
         warnings.simplefilter("ignore")
-        summary = pd.DataFrame(az.summary(tree, group="posterior", kind="diagnostics", round_to="none"))
+        # weights of a network may swap places: what they make of the inputs is judged instead
+        judged = [str(n) for n, values in tree["posterior"].data_vars.items() if not values.attrs.get("weights", 0)]
+        summary = az.summary(tree, var_names=judged, group="posterior", kind="diagnostics", round_to="none")
+        summary = pd.DataFrame(summary)
         table = pd.DataFrame({name: summary[name].astype(float) for name in ("r_hat", "ess_bulk", "ess_tail")})
         if not applies:
             table[:] = np.nan

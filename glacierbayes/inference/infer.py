@@ -94,9 +94,7 @@ def infer(
         return _open(output)
     folder.mkdir(exist_ok=True)
     write_json(folder / "run.json", run)
-    notes = _notes(observations) + [
-        f"{k.replace('_', ' ')}: {v}" for k, v in problem.statements.items() if k != "units"
-    ]
+    notes = _notes(observations) + [f"{k.replace('_', ' ')}: {v}" for k, v in problem.statements.said.items()]
     for note in notes:
         _say(note)
     began = time.monotonic()
@@ -194,7 +192,7 @@ def _attributes(run, glacier, observations, problem, notes, folder, began, sourc
         "thickness_product": ", ".join(g.thickness_product or "not stated" for g in glaciers),
         "crs": "; ".join(g.crs or "" for g in glaciers),
     }
-    stated = {k: v for k, v in problem.statements.items() if k != "units"}
+    stated = dict(problem.statements.said)
     files = [pair for one in _each(Observations, observations) for pair in one.files]
     seconds = [_seconds(folder, chain) for chain in range(run["chains"])]
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import equinox as eqx
@@ -46,7 +47,7 @@ class Spline(Family):
             raise InputError("Spline: increasing is for one input; give one range")
         if knots is None:
             widths = (high - low for low, high in self.ranges)
-            knots = tuple(int(jnp.ceil(KNOTS_A_LENGTH * w / s)) for w, s in zip(widths, self.lengths, strict=True))
+            knots = tuple(math.ceil(KNOTS_A_LENGTH * w / float(s)) for w, s in zip(widths, self.lengths, strict=True))
         self.knots = tuple(knots) if isinstance(knots, tuple | list) else (knots,)
 
     @property

@@ -81,6 +81,12 @@ SECTIONS = (
         "the combination and not the parts.",
     ),
     _Section(
+        "Unknown functions",
+        "unknown_functions",
+        "Where the band is as wide as the prior's, the data say nothing; on maps, a ratio near 1 says so, and dots are "
+        "the cells of the glacier. A factor of 1 is the law without the function.",
+    ),
+    _Section(
         "Traces and ranks",
         "trace_and_rank",
         "Chains that found the same posterior look alike, wander fast and hold every rank equally often.",
@@ -181,10 +187,11 @@ def _fill(draws: xr.DataTree, folder: Path, source: str) -> None:
 def _section(section: _Section, draws: xr.DataTree, folder: Path) -> str:
     import matplotlib
 
-    from glacierbayes.report import figures, parameter_figures
+    from glacierbayes.report import figures, law_figures, parameter_figures
     from glacierbayes.report.style import STYLE
 
-    make = getattr(figures, section.figure, None) or getattr(parameter_figures, section.figure)
+    rooms = (figures, parameter_figures, law_figures)
+    make = next(getattr(room, section.figure) for room in rooms if hasattr(room, section.figure))
     heading = f"<h2>{section.title}</h2>"
     try:
         with matplotlib.rc_context(STYLE):

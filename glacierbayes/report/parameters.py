@@ -79,10 +79,15 @@ class Parameter:
 
 
 def parameters(draws: xr.DataTree) -> list[Parameter]:
-    """Every scalar of the posterior, in the order of the file; each element of an array is one."""
+    """Every scalar of the posterior, in the order of the file; each element of an array is one.
+
+    Functions and their weights are left to `law_figures`.
+    """
     prior = group(draws, "prior")
     found = []
     for name, variable in group(draws, "posterior").data_vars.items():
+        if variable.attrs.get("weights", 0) or variable.attrs.get("function", 0):
+            continue
         posterior = variable.transpose("chain", "draw", ...).values.astype(float)
         before = np.empty((0, *posterior.shape[2:]))
         if name in prior and prior[name].shape[2:] == posterior.shape[2:]:

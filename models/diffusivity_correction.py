@@ -1,0 +1,26 @@
+"""What is wrong with the diffusivity of the shallow-ice equation, as a function of thickness and slope?
+
+Creep and sliding times one unknown function, D exp f(H, s), which multiplies the surface velocity too; from velocity
+and geodetic mass balance of one glacier. Thickness enters through a scale, mass balance through its own parameters.
+"""
+
+import glacierbayes as gb
+from glacierbayes import priors
+
+DEPARTURE = 0.7  # of the logarithm: a factor of 2 either way is usual, one of 4 is not
+
+
+def model(glacier, observations=None, *, family="gaussian_process", balance="auto", start=2000.0, end=2020.0):
+    """Options: family ("gaussian_process", "spline", "neural_network"), balance, start and end (decimal years)."""
+    glacier = priors.at_start(glacier, observations, start)
+    scale = priors.thickness_scale()
+    flow = priors.flow(glacier, scale, sliding=True)
+    inputs = priors.of_the_ice(glacier)
+    departure = priors.unknown_function(
+        "flow_departure", family, inputs, DEPARTURE, "log of the factor on diffusivity and surface velocity"
+    )
+    law = flow * gb.laws.Correction(departure)
+    mass_balance = priors.mass_balance(glacier, observations, (start, end), balance)
+    save_at = () if observations is None else observations.years
+    history = gb.simulate(glacier.scaled(scale), law, mass_balance, years=(start, end), save_at=save_at)
+    priors.observe(history, observations)

@@ -1,0 +1,26 @@
+"""How does sliding depend on the thickness and the slope of the ice?
+
+Weertman's law times an unknown function of both, over creep that is the same everywhere, from surface velocity and
+geodetic mass balance of one glacier. Thickness enters through a scale, mass balance through its own parameters.
+"""
+
+import glacierbayes as gb
+from glacierbayes import priors
+
+DEPARTURE = 0.7  # of the logarithm: a factor of 2 either way is usual, one of 4 is not
+
+
+def model(glacier, observations=None, *, family="gaussian_process", balance="auto", start=2000.0, end=2020.0):
+    """Options: family ("gaussian_process", "spline", "neural_network"), balance, start and end (decimal years)."""
+    glacier = priors.at_start(glacier, observations, start)
+    scale = priors.thickness_scale()
+    creep, sliding = priors.flow(glacier, scale, sliding=True).laws
+    inputs = priors.of_the_ice(glacier)
+    departure = priors.unknown_function(
+        "sliding_departure", family, inputs, DEPARTURE, "log of the factor on Weertman's sliding"
+    )
+    law = creep + sliding * gb.laws.Correction(departure)
+    mass_balance = priors.mass_balance(glacier, observations, (start, end), balance)
+    save_at = () if observations is None else observations.years
+    history = gb.simulate(glacier.scaled(scale), law, mass_balance, years=(start, end), save_at=save_at)
+    priors.observe(history, observations)
