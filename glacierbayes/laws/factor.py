@@ -1,9 +1,10 @@
 """Factors of laws: functions of the ice and the place that nobody knows.
 
-A neural network at every face costs forty times what Glen's law does, were it evaluated in every stage. Within a step
-the ice changes little: the factor follows thickness and slope squared along its tangent, so that the error of a step
-stays of third order and the stages feel how the flux answers to the slope (a factor that is held, or extrapolated in
-time, makes long steps unstable once it falls with the slope as the 1.5th power or faster).
+A neural network at every face costs twenty times what Glen's law does and more, were it evaluated in every stage
+(`experiments/law_cost.py`). Within a step the ice changes little: the factor follows thickness and slope squared along
+its tangent, so that the error of a step stays of third order and the stages feel how the flux answers to the slope.
+(Held over a step, a factor that changes as the n-th power of the slope would make long steps unstable; extrapolated in
+time from the steps before, half that power would.)
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from jaxtyping import Array, Bool, Float
 from glacierbayes.laws import packed
 from glacierbayes.laws.base import FlowLaw, LocalIce, needed
 
-MOST_CHANGE = 0.5  # of the factor within a step, as a share; only films ahead of a margin get there
+MOST_CHANGE = 0.5  # of the factor within a step, as a share; further from where it touches, a tangent says nothing
 
 
 class Factor(eqx.Module):

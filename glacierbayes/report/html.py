@@ -14,7 +14,7 @@ import xarray as xr
 
 from glacierbayes.errors import InputError
 from glacierbayes.inference.diagnostics import LARGEST_R_HAT, LEAST_ESS, Check, check, group, open_draws
-from glacierbayes.report.parameters import LeftOut, Parameter, parameters, plain_name, shown, units_html
+from glacierbayes.report.parameters import LeftOut, Parameter, belongs, parameters, plain_name, shown, units_html
 from glacierbayes.report.tables import fit_statistics, parameter_table
 
 EFFECTIVE = (
@@ -263,7 +263,8 @@ def _fit(statistics: dict) -> str:
 
 def _table(found: list[Parameter], trust: Check) -> str:
     rows = []
-    for one, (name, r_hat, bulk, tail, _) in zip(found, trust.rows, strict=True):
+    judged = [row for row in trust.rows if belongs(row[0], found)]
+    for one, (name, r_hat, bulk, tail, _) in zip(found, judged, strict=True):
         numbers = trust.table.loc[name]
         good = (numbers["r_hat"] < LARGEST_R_HAT, numbers["ess_bulk"] >= LEAST_ESS, numbers["ess_tail"] >= LEAST_ESS)
         trusted = "".join(

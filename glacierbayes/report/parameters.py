@@ -111,6 +111,11 @@ def parameters(draws: xr.DataTree) -> list[Parameter]:
     return found
 
 
+def belongs(row: str, found: list[Parameter]) -> bool:
+    """Whether a row of `check`, an element named by its coordinates, is of one of the parameters."""
+    return row.split("[")[0] in {one.name.split("[")[0] for one in found}
+
+
 def shown(found: list[Parameter], most: int = 12) -> list[Parameter]:
     """The sampled ones that fit on a figure: the first `most`."""
     return [one for one in found if not one.derived][:most]

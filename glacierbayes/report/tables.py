@@ -10,7 +10,7 @@ import xarray as xr
 
 from glacierbayes import constants
 from glacierbayes.inference.diagnostics import Check, check, group, open_draws
-from glacierbayes.report.parameters import QUANTILES, LeftOut, Parameter, parameters
+from glacierbayes.report.parameters import QUANTILES, LeftOut, Parameter, belongs, parameters
 
 LEAST_THICKNESS = 50.0  # m; thinner blocks say little about the flow and do not count in the statistics
 LEAST_SPEED = 0.1  # m per year, far below what an image shows; has a logarithm
@@ -49,8 +49,9 @@ def parameter_table(
             }
         )
     table = pd.DataFrame(rows).set_index("parameter")
-    # the same order in both; ArviZ names elements by their coordinates
-    return table.assign(**{name: trust.table[name].to_numpy() for name in ("r_hat", "ess_bulk", "ess_tail")})
+    # the same order in both; ArviZ names elements by their coordinates, and judges functions too
+    judged = trust.table.loc[[row for row in trust.table.index if belongs(str(row), found)]]
+    return table.assign(**{name: judged[name].to_numpy() for name in ("r_hat", "ess_bulk", "ess_tail")})
 
 
 def fit_statistics(draws: xr.DataTree | str | Path) -> dict:
