@@ -84,9 +84,10 @@ def _maps(part: SubFigure, after: xr.DataArray, before: xr.DataArray, grid: xr.D
 
 def _ice(grid: xr.Dataset) -> tuple[np.ndarray, np.ndarray] | None:
     """Thickness and slope of every cell with ice: where the glacier is."""
-    if not {"thickness", "surface"} <= set(grid.data_vars):
+    if not {"thickness", "bed"} <= set(grid.data_vars):
         return None
-    surface, thickness = grid["surface"].values, grid["thickness"].values
+    thickness = grid["thickness"].values
+    surface = grid["bed"].values + thickness
     dy, dx = np.gradient(surface, grid["y"].values, grid["x"].values)
     there = thickness > 0
     return thickness[there], np.hypot(dx, dy)[there]
