@@ -100,16 +100,20 @@ def fraction(median: float, width: float) -> dist.Distribution:
 # Flow ---------------------------------------------------------------------------------------------------------
 
 
+def _thickness_and_slope(glacier: Glacier) -> tuple[np.ndarray, np.ndarray]:
+    """(y, x), m and 1; the slope of the surface is that over three cells. Numbers, though a model is being traced."""
+    with jax.ensure_compile_time_eval():
+        thickness, surface = np.asarray(glacier.thickness), np.asarray(glacier.surface)
+        dy, dx = np.gradient(surface, float(glacier.dy), float(glacier.dx))
+    return thickness, np.hypot(dx, dy)
+
+
 def reference_geometry(glacier: Glacier) -> tuple[float, float]:
     """Thickness (m) and slope at which the reference speed is stated: medians over ice thicker than 50 m.
 
     The slope is that of the surface over three cells, so that it is no noise of the elevation model.
     """
-    with jax.ensure_compile_time_eval():  # a number, though the model is being traced
-        thickness, surface = np.asarray(glacier.thickness), np.asarray(glacier.surface)
-        spacing = float(glacier.dx), float(glacier.dy)
-    dy, dx = np.gradient(surface)
-    slope = np.hypot(dx / spacing[0], dy / spacing[1])
+    thickness, slope = _thickness_and_slope(glacier)
     thick = thickness > 50.0
     thick = thick if thick.any() else thickness > 0
     if not thick.any():
@@ -217,11 +221,8 @@ def of_the_ice(glacier: Glacier) -> tuple[Input, Input]:
 
     Thickness to one and a half times the thickest ice, for the thickness is uncertain; slope to the 99th percentile.
     """
-    with jax.ensure_compile_time_eval():
-        thickness, surface = np.asarray(glacier.thickness), np.asarray(glacier.surface)
-        spacing = float(glacier.dx), float(glacier.dy)
-    dy, dx = np.gradient(surface)
-    slope = np.hypot(dx / spacing[0], dy / spacing[1])[thickness > 0]
+    thickness, slope = _thickness_and_slope(glacier)
+    slope = slope[thickness > 0]
     if slope.size == 0:
         raise InputError("priors: the glacier has no ice, and so no range of thickness and slope")
     deep, steep = 1.5 * float(thickness.max()), float(np.quantile(slope, 0.99))

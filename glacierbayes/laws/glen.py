@@ -18,11 +18,12 @@ class Glen(FlowLaw):
     Cuffey and Paterson 2010, eq. 8.34 to 8.36; Bueler et al. 2005, doi 10.3189/172756505781829449.
 
     Attributes:
-        A: creep parameter, Pa-n s-1. In the shallow-ice equation an effective one: no side drag.
+        A: creep parameter, Pa-n s-1, one for all or one a point (`TemperatureCreep`). In the shallow-ice equation an
+            effective one: no side drag.
         density: of the ice, kg m-3.
     """
 
-    A: Float[Array, ""]
+    A: Float[Array, "*points"]
     exponent: Exponent
     density: float = eqx.field(static=True)
 

@@ -50,7 +50,7 @@ class BuddSliding(FlowLaw):
 
     Attributes:
         C: sliding parameter, m s-1 Pa(1-m).
-        effective: effective pressure over ice overburden pressure, above 0, at most 1; a field may give it.
+        effective: effective pressure over ice overburden pressure, above 0, at most 1.
         density: of the ice, kg m-3.
     """
 
