@@ -28,7 +28,7 @@ class Factor(eqx.Module):
     """A positive factor of a law: `Glen(A) * factor`. It multiplies the flux and the surface velocity alike.
 
     A factor of your own is a subclass with `log`, differentiable in JAX. However costly (a neural network), it is
-    evaluated once a step and only where there is ice; within the step it follows thickness and slope to first order.
+    evaluated once a step and only on ice and beside it; within the step it follows thickness and slope to first order.
     """
 
     needs = ()  # names of fields of the glacier

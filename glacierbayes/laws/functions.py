@@ -2,7 +2,7 @@
 
 A family is the prior of a function: with weights drawn from N(0, 1), `family(weights, x)` is a draw of mean 0 and
 standard deviation `scale`. Families are interchangeable wherever a function is unknown; the weights are what a model
-samples. Inputs are scaled to the range that is given; where data end the prior takes over, within the range.
+samples. Where data end the prior takes over, within the range that is given.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Family(eqx.Module):
     """A prior of functions.
 
     Attributes:
-        ranges: (low, high) of every input, one or two; functions are defined on a little more.
+        ranges: (low, high) of every input, one or two; beyond it a function stays as at its end.
         scale: prior standard deviation of the function.
         lengths: correlation length along every input, in its unit.
     """
