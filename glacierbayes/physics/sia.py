@@ -2,15 +2,16 @@
 
 dH/dt = div(D grad S) + b with S = B + H (Mahaffy 1976, doi 10.1029/JC081i006p01059). Fluxes live on the
 faces between cells, so that what leaves one cell enters the next. The slope across a face is the
-difference of its two cells, the slope along it the mean of the four differences beside it. A difference
-counts only as far as there is ice in the higher cell: the rock wall beside a glacier drives no ice, and its
-slope is not the ice's.
+difference of its two cells, the slope along it that of the four differences beside it. A difference counts
+only as far as there is ice in the higher cell: the rock wall beside a glacier drives no ice, and its slope
+is not the ice's.
 
 XLA recomputes a shared intermediate in every consumer; the barriers stop that.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -32,6 +33,10 @@ SPREAD = 1 / 12
 # ... but no more than this many times that of the cell the ice comes from: none leaves bare rock, and where neighbours
 # differ by less than a factor 1.9 nothing is cut.
 DONOR_LIMIT = 1.5
+# The square of the slope along a face is the mean square of one that varies linearly between the four differences:
+# the square of their mean and this share of their variance. They count by their thickness: at a margin the steepest
+# end in next to no ice. The weights raise the order of the mean error by 0.1, the variance keeps the dome's small.
+VARIANCE = 1 / 3
 LEAST = 1e-30  # m; the square of less than this, in a derivative, would be 0
 THIN = 10.0  # m; ice thinner than this in the higher cell makes its slope count in proportion
 FLAT = 1e-20  # added to the slope squared: a finite gradient of the slope on level ice
@@ -52,12 +57,18 @@ class Laws(NamedTuple):
 
 
 class _Face(NamedTuple):
-    """The two cells beside a face, the slope across it and the slope along it."""
+    """The cells beside a face, the slope across it; of those along it one over the weight, mean and mean square."""
 
     first: Array
     second: Array
     across: Array
+    per_weight: Array
     along: Array
+    along_squared: Array
+
+    @property
+    def slope_squared(self) -> Array:
+        return self.across**2 + (1 - VARIANCE) * self.along**2 + VARIANCE * self.along_squared + FLAT
 
 
 class _Slope(NamedTuple):
@@ -103,16 +114,28 @@ class ShallowIce(eqx.Module):
 
     def faces(self, thickness: Float[Array, " state"]) -> tuple[_Face, _Face]:
         """Thickness and slopes at the x-faces and the y-faces."""
-        shift, w = self.layout.shift, self.layout.width
+        shift = self.layout.shift
         slope_x, slope_y = self.slopes(thickness)
-        h = shift(thickness, 0)
         x, y = lax.optimization_barrier((driving_slope(*slope_x), driving_slope(*slope_y)))
-        along_x = shift(y, 0) + shift(y, 1) + shift(y, -w) + shift(y, 1 - w)
-        along_y = shift(x, 0) + shift(x, w) + shift(x, -1) + shift(x, w - 1)
-        return (
-            _Face(shift(h, 0), shift(h, 1), shift(x, 0), 0.25 * along_x),
-            _Face(shift(h, 0), shift(h, w), shift(y, 0), 0.25 * along_y),
-        )
+
+        def face(own: _Slope, across: Array, other: _Slope, drop: Array, beside: Callable) -> _Face:
+            deep = other.first + other.second
+            weight = beside(deep)
+            per_weight = 1 / jnp.where(weight > LEAST, weight, 1.0)
+            along, squared = per_weight * beside(deep * drop), per_weight * beside(deep * drop**2)
+            return _Face(shift(own.first, 0), shift(own.second, 0), shift(across, 0), per_weight, along, squared)
+
+        return face(slope_x, x, slope_y, y, self.beside_x), face(slope_y, y, slope_x, x, self.beside_y)
+
+    def beside_x(self, part: Array) -> Array:
+        """The sum over the four y-faces beside every x-face."""
+        shift, w = self.layout.shift, self.layout.width
+        return shift(part, 0) + shift(part, 1) + shift(part, -w) + shift(part, 1 - w)
+
+    def beside_y(self, part: Array) -> Array:
+        """The sum over the four x-faces beside every y-face: the transpose of `beside_x`."""
+        shift, w = self.layout.shift, self.layout.width
+        return shift(part, 0) + shift(part, w) + shift(part, -1) + shift(part, w - 1)
 
     def near(self, thickness: Float[Array, " state"], transposed: bool) -> Laws:
         """The laws for a step from here: what costs much in them follows the ice to first order (`FlowLaw.near`)."""
@@ -164,26 +187,21 @@ class ShallowIce(eqx.Module):
         law_x, ice_x, across_x, along_x = _face_transpose(self.laws.x, x, cotangent.x)
         law_y, ice_y, across_y, along_y = _face_transpose(self.laws.y, y, cotangent.y)
         along_x, along_y = lax.optimization_barrier((along_x, along_y))
-        felt_x = shift(along_y, 0) + shift(along_y, -w) + shift(along_y, 1) + shift(along_y, 1 - w)
-        felt_y = shift(along_x, 0) + shift(along_x, -1) + shift(along_x, w) + shift(along_x, w - 1)
-        driving = lax.optimization_barrier((shift(across_x, 0) + 0.25 * felt_x, shift(across_y, 0) + 0.25 * felt_y))
-        # beyond the padded grid there is no ice, no flux and no cotangent
-        driving_x, driving_y = lax.optimization_barrier(tuple(padded(part, reach) for part in driving))
         ice_x, ice_y = lax.optimization_barrier((ice_x, ice_y))
+        slope_x, slope_y = self.slopes(thickness)
         of_thickness = of_surface = jnp.zeros(())
-        for face, slope, of_ice, of_driving, offset, per in zip(
-            (x, y),
-            self.slopes(thickness),
-            (ice_x, ice_y),
-            (driving_x, driving_y),
-            (1, w),
-            (self.per_x, self.per_y),
-            strict=True,
+        for face, slope, of_ice, of_across, felt, offset, per in (
+            (x, slope_x, ice_x, across_x, map(self.beside_x, along_y), 1, self.per_x),
+            (y, slope_y, ice_y, across_y, map(self.beside_y, along_x), w, self.per_y),
         ):
+            of_driving, of_deep = _along_transpose(_Slope(*(shift(shift(part, 0), 0) for part in slope)), *felt)
+            of_driving, of_deep = lax.optimization_barrier((shift(of_across, 0) + of_driving, of_deep))
+            # beyond the padded grid there is no ice, no flux and no cotangent
+            of_driving, of_deep = lax.optimization_barrier((padded(of_driving, reach), padded(of_deep, reach)))
             limited = _donor_limited_transpose(face, of_ice)
-            inner = _Slope(*(part[reach : part.shape[0] - reach] for part in slope))
-            thin = _driving_slope_transpose(inner, of_driving)
-            of_thickness += shift(limited[0] + thin.first, 0) + shift(limited[1] + thin.second, -offset)
+            thin = _driving_slope_transpose(_Slope(*(shift(part, 0) for part in slope)), of_driving)
+            of_thickness += shift(limited[0] + thin.first + of_deep, 0)
+            of_thickness += shift(limited[1] + thin.second + of_deep, -offset)
             of_surface += (shift(thin.drop, -offset) - shift(thin.drop, 0)) * per
         return Laws(law_x, law_y), of_thickness, of_surface
 
@@ -199,8 +217,10 @@ class ShallowIce(eqx.Module):
             courant: bound of the speed of kinematic waves, dD/dH s, in cells per year.
         """
 
-        def of(law: FlowLaw, face: _Face) -> tuple[Array, Array, Array]:
-            point = _point(face)
+        def of(law: FlowLaw, face: _Face, per: Array) -> tuple[Array, Array, Array]:
+            # a nearly level surface may tilt the other way within the step, and the limit by the giving cell go
+            level = jnp.abs(face.across) < THIN * per
+            point = jnp.where(level, _typical(face)[0], _donor_limited(face)), face.slope_squared
             one, none = jnp.ones_like(point[0]), jnp.zeros_like(point[0])
 
             def diffusivity(*point: Array) -> Array:
@@ -211,7 +231,7 @@ class ShallowIce(eqx.Module):
             return face_flux(law, face), value + change, wave
 
         x, y = self.faces(thickness)
-        x, y = lax.optimization_barrier((of(self.laws.x, x), of(self.laws.y, y)))
+        x, y = lax.optimization_barrier((of(self.laws.x, x, self.per_x), of(self.laws.y, y, self.per_y)))
         shift, w = self.layout.shift, self.layout.width
         sides = (shift(x[1], 0) + shift(x[1], -1)) * self.per_x**2 + (shift(y[1], 0) + shift(y[1], -w)) * self.per_y**2
         courant = jnp.max(x[2]) * self.per_x + jnp.max(y[2]) * self.per_y
@@ -226,7 +246,7 @@ class ShallowIce(eqx.Module):
 
         def of(law: FlowLaw, face: _Face, per: Array) -> tuple[Array, Array]:
             def flux(first: Array, second: Array, across: Array) -> Array:
-                return face_flux(law, _Face(first, second, across, face.along))
+                return face_flux(law, _Face(first, second, across, *face[3:]))
 
             def tangent(*direction: float) -> Array:
                 moved = tuple(jnp.full_like(part, d) for part, d in zip(face[:3], direction, strict=True))
@@ -294,7 +314,7 @@ def _typical(face: _Face) -> tuple[Array, Array]:
 
 def _point(face: _Face) -> tuple[Array, Array]:
     """Thickness and slope squared that a face's flux is taken at."""
-    return _donor_limited(face), face.across**2 + face.along**2 + FLAT
+    return _donor_limited(face), face.slope_squared
 
 
 def _local(face: _Face) -> LocalIce:
@@ -322,14 +342,27 @@ def _donor_limited_transpose(face: _Face, cotangent: Array) -> tuple[Array, Arra
     return cotangent * of_first, cotangent * of_second
 
 
-def _face_transpose(law: FlowLaw, face: _Face, cotangent: Array) -> tuple[FlowLaw, Array, Array, Array]:
-    """The transpose of the derivative of `face_flux`: cotangents of law, ice, slope across and slope along."""
-    across, along = face.across, face.along
+def _face_transpose(
+    law: FlowLaw, face: _Face, cotangent: Array
+) -> tuple[FlowLaw, Array, Array, tuple[Array, Array, Array]]:
+    """The transpose of the derivative of `face_flux`: cotangents of law, ice, slope across and slopes along.
+
+    These are the coefficients of the square of every slope beside the face, of twice the slope and of 1, by which
+    the flux changes with the weight of that slope.
+    """
     ice, slope_squared = lax.optimization_barrier(_point(face))
-    per_year = -constants.SECONDS_PER_YEAR * across
+    per_year = -constants.SECONDS_PER_YEAR * face.across
     of_law, of_ice, of_slope = law.transpose(LocalIce(ice, slope_squared), cotangent * per_year)
-    of_across = cotangent * _diffusivity(law, ice, slope_squared) + 2 * across * of_slope
-    return of_law, of_ice, of_across, 2 * along * of_slope
+    of_across = cotangent * _diffusivity(law, ice, slope_squared) + 2 * face.across * of_slope
+    square = VARIANCE * of_slope * face.per_weight
+    twice = (1 - VARIANCE) * of_slope * face.per_weight * face.along
+    return of_law, of_ice, of_across, (square, twice, -2 * twice * face.along - square * face.along_squared)
+
+
+def _along_transpose(slope: _Slope, square: Array, twice: Array, one: Array) -> tuple[Array, Array]:
+    """Cotangents of a driving slope and of the thickness of both its cells, by the faces that it lies along."""
+    drop = driving_slope(*slope)
+    return 2 * (slope.first + slope.second) * (square * drop + twice), (square * drop + 2 * twice) * drop + one
 
 
 def surface_velocity(law: FlowLaw, thickness: Any, surface: Any, dx: Any, dy: Any) -> tuple[Array, Array]:

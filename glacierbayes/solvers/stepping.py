@@ -21,6 +21,8 @@ from glacierbayes.physics.sia import LEAST, Flux, ShallowIce
 # Most snow or melt in a step, as a share of the thickest ice, or in m: bare rock is in no hurry, and a century of snow
 # would fall on it.
 MOST_CHANGE, LEAST_CHANGE = 0.02, 2.0
+# Ice as thick as this counts in the length of steps, m: round-off decides whether a cell that ran empty holds 0 or 1e-17.
+COUNTS = 0.01
 MOST_GROWTH, LEAST_GROWTH = 2.0, 0.2  # of the step, by its error
 # What a step may add to the rms error of the thickness, m, where nobody asks for another. It decides over the shock of
 # the start only, later waves are shorter; `experiments/work_precision.py` shows what is left after 20 years.
@@ -48,13 +50,13 @@ class State(NamedTuple):
 
 def _rms(field: Array, thickness: Array) -> Array:
     """Over the ice."""
-    ice = thickness > 0
+    ice = thickness > COUNTS
     return jnp.sqrt(jnp.sum(jnp.where(ice, field**2, 0.0)) / jnp.maximum(jnp.sum(ice), 1))
 
 
 def _longest(thickness: Array, rate: Array, stable: Array, wanted: Array) -> Array:
     """The longest step that the method, the balance and the error of the last step allow, years."""
-    felt = jnp.max(jnp.where((thickness > 0) | (rate > 0), jnp.abs(rate), 0.0))
+    felt = jnp.max(jnp.where((thickness > COUNTS) | (rate > 0), jnp.abs(rate), 0.0))
     slow = jnp.maximum(MOST_CHANGE * jnp.max(thickness), LEAST_CHANGE) / jnp.maximum(felt, 1e-9)
     return lax.stop_gradient(jnp.minimum(stable, jnp.minimum(slow, wanted)))
 
