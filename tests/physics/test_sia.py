@@ -125,6 +125,23 @@ def test_ice_flows_down_the_surface():
         assert np.all(np.asarray(through * face.across) <= 0)
 
 
+def test_the_stiffness_of_a_nearly_level_surface_holds_if_it_tilts():
+    """A hole full of ice in a thin sheet: a millimetre up it gives thick ice to both sides, a millimetre down thin ice.
+
+    The bound once followed the side that gives now; a step over which the surface tilts was unstable.
+    """
+    x = 100.0 * np.arange(7)
+    surface = 1000.0 - 0.2 * x[:, None] + 0.0 * x
+    depth = np.full((7, 7), 40.0)
+    depth[3, 3] = 400.0
+    up, down = (depth + tilt * (depth > 100.0) for tilt in (1e-3, -1e-3))
+    bounds = []
+    for thickness in (up, down):
+        equation, state = equation_of(Glacier(bed=surface - depth, thickness=thickness, x=x, y=x))
+        bounds.append(float(equation.rates(state)[1]))
+    assert bounds[0] == pytest.approx(bounds[1], rel=1e-3)
+
+
 @pytest.mark.parametrize("seed", [0, 1])
 def test_transposes(seed):
     glacier, rng = rough(seed), np.random.default_rng(seed)

@@ -53,6 +53,15 @@ def test_mass_on_rough_beds(seed, creep, balance):
         assert abs(volume[-1] + float(history.outflow) - volume[0]) <= 1e-12 * volume[0]
 
 
+def test_films_set_no_step():
+    """Whether empty cells hold 0 or 1e-17 m is round-off; once the step's error was a mean over both alike."""
+    glacier = rough(0)
+    assert np.mean(np.asarray(glacier.thickness) == 0.0) > 0.1
+    filmed = eqx.tree_at(lambda g: g.thickness, glacier, jnp.maximum(glacier.thickness, 1e-17))
+    plain, other = (_flow(g, 2.4e-24).thickness for g in (glacier, filmed))
+    assert np.allclose(plain, other, rtol=0, atol=1e-9)
+
+
 def test_mass_on_aletsch(data_dir):
     glacier = read_oggm(data_dir / "RGI60-11.01450", resolution=400.0)
     balance = TemperatureIndex(glacier.climate, 5.0, 1.6, 0.0)
