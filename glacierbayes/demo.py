@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-CHAINS, DRAWS, WARMUP = 4, 500, 250
+CHAINS, DRAWS, WARMUP = 4, 500, 120
 
 
 def run_demo(output: Path | None = None, seed: int = 1) -> bool:

@@ -21,7 +21,7 @@ from glacierbayes.physics.sia import LEAST, Flux, ShallowIce
 # Most snow or melt in a step, as a share of the thickest ice, or in m: bare rock is in no hurry, and a century of snow
 # would fall on it.
 MOST_CHANGE, LEAST_CHANGE = 0.02, 2.0
-# Ice as thick as this counts in the length of steps, m: round-off decides whether a cell that ran empty holds 0 or 1e-17.
+# Ice thicker than this counts in the length of steps, m: whether an empty cell holds 0 or 1e-17 is round-off.
 COUNTS = 0.01
 MOST_GROWTH, LEAST_GROWTH = 2.0, 0.2  # of the step, by its error
 # What a step may add to the rms error of the thickness, m, where nobody asks for another. It decides over the shock of

@@ -1,13 +1,17 @@
-"""The chain's kernel by itself."""
+"""The chain's kernel by itself, and what it learns."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
+import pytest
 
-from glacierbayes.inference.nuts import LONGEST_STEP, Chain
+from glacierbayes.inference.adaptation import LONGEST_STEP, Moments, renewals
+from glacierbayes.inference.nuts import LENGTH, Chain
 from glacierbayes.inference.problem import Problem
+
+ROOT = np.linalg.qr(np.random.default_rng(0).normal(size=(10, 10)))[0] * np.geomspace(0.3, 3.0, 10)
 
 
 def normals(glacier, observations):
@@ -15,17 +19,63 @@ def normals(glacier, observations):
     numpyro.sample("z", dist.Normal(jnp.zeros(10), 1.0))
 
 
+def correlated(glacier, observations):
+    """Ten normals, ten times as wide in one direction as in another."""
+    numpyro.sample("z", dist.MultivariateNormal(jnp.ones(10), ROOT @ ROOT.T))
+
+
+def run(model, warmup: int, draws: int):
+    chain = Chain(Problem(model, None, None, {}), warmup, {"mode": np.zeros(10), "covariance": np.eye(10)})
+    states = [chain.first_state(jax.random.key_data(jax.random.key(0)))]
+    for _ in range(warmup + draws):
+        states.append(chain.advance(states[-1]))
+    return states[1:]
+
+
 def test_warm_up_takes_no_long_step_and_the_chain_keeps_the_target():
-    chain = Chain(Problem(normals, None, None, {}), 300, {"mode": np.zeros(10), "covariance": np.eye(10)})
-    state = chain.first_state(jax.random.key_data(jax.random.key(0)))
-    places, accepted = [], []
-    for i in range(1000):
-        state = chain.advance(state)
-        assert float(state.adapt_state.step_size) <= LONGEST_STEP
-        if i >= 300:
-            places.append(np.asarray(state.z))
-            accepted.append(float(state.accept_prob))
+    states = run(normals, 300, 700)
+    assert max(float(state.step_size) for state in states) <= LONGEST_STEP
+    kept = states[300:]
     # the step size is the average of a noisy search
-    assert 0.7 < np.mean(accepted) < 0.9
-    squares = np.sum(np.square(places), 1)  # chi2 with 10 degrees of freedom
+    assert 0.7 < np.mean([float(state.acceptance) for state in kept]) < 0.9
+    squares = np.array([np.sum(np.square(state.z)) for state in kept])  # chi2 with 10 degrees of freedom
     assert abs(np.mean(squares) - 10) < 1.5  # 350 effective draws: six standard errors
+    assert len({float(state.step_size) for state in kept}) == 1
+    assert np.ptp([np.asarray(state.covariance) for state in kept], axis=0).max() == 0
+
+
+def test_no_trajectory_is_doubled_beyond_its_length():
+    for before, after in zip((states := run(normals, 60, 40)), states[1:], strict=False):
+        steps, step = int(after.n_steps), float(before.step_size)
+        assert steps * step < 2 * LENGTH + 2 * step
+
+
+def test_a_hundred_transitions_learn_a_correlated_normal():
+    states = run(correlated, 100, 400)
+    white = np.linalg.solve(ROOT, np.linalg.cholesky(states[-1].covariance))
+    width = np.linalg.svd(white)[1]
+    assert 0.75 < width.min() and width.max() < 1.33
+    there = np.linalg.solve(ROOT, np.array([state.z for state in states[100:]]).T - 1.0)
+    # 200 effective draws: six standard errors
+    assert np.abs(there.mean(1)).max() < 6 / np.sqrt(200)
+    assert abs(np.mean(np.square(there)) - 1) < 6 * np.sqrt(2 / 2000)
+
+
+def test_few_draws_of_a_normal_give_its_covariance():
+    draws = np.random.default_rng(1).normal(size=(40, 10)) @ ROOT.T
+    moments = Moments.none(10)
+    for draw in draws:
+        moments = moments.and_draw(jnp.asarray(draw), jnp.asarray(np.linalg.solve(ROOT @ ROOT.T, draw)))
+
+    def off(covariance):
+        return np.abs(np.log(np.linalg.eigvals(np.linalg.solve(ROOT @ ROOT.T, covariance)).real)).max()
+
+    assert off(moments.covariance()) < 0.3
+    assert off(np.cov(draws.T)) > 0.5
+
+
+@pytest.mark.parametrize("warmup", [1, 34, 60, 500])
+def test_the_last_mass_matrix_leaves_time_for_the_step(warmup):
+    assert np.all(renewals(warmup) <= warmup - 20)
+    assert np.all(np.diff(renewals(warmup)) >= 10)
+    assert len(renewals(warmup)) == {1: 0, 34: 0, 60: 3, 500: 8}[warmup]
