@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from glacierbayes.data.oggm import read_oggm
 from glacierbayes.laws import Glen, WeertmanSliding
 from glacierbayes.physics.mass_balance import TemperatureIndex
 from glacierbayes.solvers import Implicit, Stabilised
@@ -13,21 +14,24 @@ from glacierbayes.solvers.simulate import simulate
 
 from ..glaciers import valley
 
-GLACIER = valley()
-RNG = np.random.default_rng(11)
 SCALARS = ("creep", "sliding", "melt factor", "thickness scale")
-NOWHERE = {name: np.zeros(()) for name in SCALARS} | {"bed": np.zeros(GLACIER.bed.shape)}
-DIRECTIONS = [NOWHERE | {name: np.ones(())} for name in SCALARS]
-DIRECTIONS += [NOWHERE | {"bed": RNG.normal(size=GLACIER.bed.shape)} for _ in range(20)]
 
 
-def history_at(point, solver):
+def directions(glacier):
+    """The origin, and directions of every scalar and of 20 random changes of the bed."""
+    nowhere = {name: np.zeros(()) for name in SCALARS} | {"bed": np.zeros(glacier.bed.shape)}
+    rng = np.random.default_rng(11)
+    beds = [nowhere | {"bed": rng.normal(size=glacier.bed.shape)} for _ in range(20)]
+    return nowhere, [nowhere | {name: np.ones(())} for name in SCALARS] + beds
+
+
+def history_at(glacier, point, solver):
     """Scalars are logarithms of a factor, the bed an addition in m."""
-    thicker = GLACIER.scaled(jnp.exp(point["thickness scale"]))
-    glacier = eqx.tree_at(lambda g: g.bed, thicker, thicker.bed + point["bed"])
+    thicker = glacier.scaled(jnp.exp(point["thickness scale"]))
+    moved = eqx.tree_at(lambda g: g.bed, thicker, thicker.bed + point["bed"])
     law = Glen(2.4e-24 * jnp.exp(point["creep"])) + WeertmanSliding(1e-20 * jnp.exp(point["sliding"]))
-    balance = TemperatureIndex(GLACIER.climate, 5.0 * jnp.exp(point["melt factor"]), 2.0, 0.0)
-    return simulate(glacier, law, balance, (2000.0, 2003.0), solver=solver)
+    balance = TemperatureIndex(glacier.climate, 5.0 * jnp.exp(point["melt factor"]), 2.0, 0.0)
+    return simulate(moved, law, balance, (2000.0, 2003.0), solver=solver)
 
 
 def mean_speed(history):
@@ -39,12 +43,24 @@ def mass_change(history):
     return history.mass_change()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("through", [mean_speed, mass_change])
-@pytest.mark.parametrize("solver", [Stabilised(), Implicit()], ids=lambda s: type(s).__name__)
-def test_derivatives(solver, through):
-    found = check_gradient(lambda point: through(history_at(point, solver)), NOWHERE, DIRECTIONS)
+def check(glacier, solver, through):
+    nowhere, along = directions(glacier)
+    found = check_gradient(lambda point: through(history_at(glacier, point, solver)), nowhere, along)
     print(found)
     assert found.modes_apart <= 1e-10
     assert np.median(found.from_differences) <= 1e-6
     assert np.max(found.from_differences) <= 1e-4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("through", [mean_speed, mass_change])
+@pytest.mark.parametrize("solver", [Stabilised(), Implicit()], ids=lambda s: type(s).__name__)
+def test_derivatives(solver, through):
+    check(valley(), solver, through)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("through", [mean_speed, mass_change])
+@pytest.mark.parametrize("solver", [Stabilised(), Implicit()], ids=lambda s: type(s).__name__)
+def test_derivatives_on_aletsch(data_dir, solver, through):
+    check(read_oggm(data_dir / "RGI60-11.01450", resolution=400.0), solver, through)
