@@ -30,8 +30,8 @@ from glacierbayes.inference.problem import Problem
 CHUNK = 25  # transitions between two files
 PRIOR_DRAWS = 100  # for each chain, solved once the chain is done
 SPREAD = 1.5  # of the starts, in standard deviations of the Laplace approximation
-# The trajectory is doubled until it is as long as this, in posterior standard deviations, unless it turns before. A
-# quarter of a period makes draws independent; one more doubling costs twice as much and goes round. On the demo, in
+# A trajectory is doubled until it is about as long as this, in posterior standard deviations, unless it turns before.
+# A quarter of a period makes draws independent; one more doubling costs twice as much and goes round. On the demo, in
 # effective draws a gradient, bulk and tail: 0.18 and 0.18; left to turn by itself, 0.12 and 0.08.
 LENGTH = 1.8
 MOST_DOUBLINGS = 5
@@ -184,9 +184,8 @@ def _transition(potential: Callable, state: State) -> State:
 
 
 def _doublings(step_size: Array) -> Array:
-    """How many doublings make a trajectory of `LENGTH`."""
-    enough = jnp.ceil(jnp.log2(LENGTH / step_size + 1.0 - 1e-6)).astype(int)
-    return jnp.clip(enough, 1, MOST_DOUBLINGS)
+    """How many doublings make a trajectory of about `LENGTH`."""
+    return jnp.clip(jnp.round(jnp.log2(LENGTH / step_size + 1)).astype(int), 1, MOST_DOUBLINGS)
 
 
 def run_chain(problem: Problem, chain: int, folder: Path, settings: dict[str, Any], say: Callable) -> None:
