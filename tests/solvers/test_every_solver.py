@@ -60,6 +60,7 @@ def test_derivatives(solver, through):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("through", [mean_speed, mass_change])
 @pytest.mark.parametrize("solver", [Stabilised(), Implicit()], ids=lambda s: type(s).__name__)
 def test_derivatives_on_aletsch(data_dir, solver, through):
