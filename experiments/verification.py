@@ -203,7 +203,11 @@ def draw(profiles: dict[str, tuple[Run, Run]], found: dict, path: Path) -> None:
     for name, case in found.items():
         widths = [one["width"] / case["grids"][-1]["width"] for one in case["grids"]]
         axes[-1].loglog(widths, [one["mean"] for one in case["grids"]], "o-", ms=3, label=name)
+    for axis in axes[len(profiles) : -1]:
+        axis.set_axis_off()
     axes[-1].set(title="mean error", xlabel="cell width over the finest", ylabel="m")
+    axes[-1].set_xticks(widths, labels=[f"{width:g}" for width in widths], minor=False)
+    axes[-1].set_xticks([], minor=True)
     axes[-1].legend(frameon=False, fontsize=7)
     figure.savefig(path, dpi=150)
 
