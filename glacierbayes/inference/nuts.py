@@ -34,7 +34,7 @@ SPREAD = 1.5  # of the starts, in standard deviations of the Laplace approximati
 # A quarter of a period makes draws independent; one more doubling costs twice as much and goes round. On the demo, in
 # effective draws a gradient, bulk and tail: 0.18 and 0.18; left to turn by itself, 0.12 and 0.08.
 LENGTH = 1.8
-MOST_DOUBLINGS = 5
+MOST_DOUBLINGS = 4
 
 
 class State(NamedTuple):
