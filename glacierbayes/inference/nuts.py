@@ -32,7 +32,7 @@ PRIOR_DRAWS = 100  # for each chain, solved once the chain is done
 SPREAD = 1.5  # of the starts, in standard deviations of the Laplace approximation
 # A trajectory is doubled until it is about as long as this, in posterior standard deviations, unless it turns before.
 # A quarter of a period makes draws independent; one more doubling costs twice as much and goes round. On the demo, in
-# effective draws a gradient, bulk and tail: 0.18 and 0.18; left to turn by itself, 0.12 and 0.08.
+# effective draws a gradient, bulk and tail: 0.18 and 0.18 with two doublings, 0.12 and 0.08 with three.
 LENGTH = 1.8
 MOST_DOUBLINGS = 4
 
