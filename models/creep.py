@@ -16,5 +16,5 @@ def model(glacier, observations=None, *, balance="auto", start=2000.0, end=2020.
     law = priors.flow(glacier, scale, sliding=False)
     mass_balance = priors.mass_balance(glacier, observations, (start, end), balance)
     save_at = () if observations is None else observations.years
-    history = gb.simulate(glacier.scaled(scale), law, mass_balance, years=(start, end), save_at=save_at)
+    history = gb.simulate(glacier.scaled(scale), law, mass_balance, (start, end), save_at, leave_window=False)
     priors.observe(history, observations)

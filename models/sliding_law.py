@@ -22,5 +22,5 @@ def model(glacier, observations=None, *, family="gaussian_process", balance="aut
     law = creep + sliding * gb.laws.Correction(departure)
     mass_balance = priors.mass_balance(glacier, observations, (start, end), balance)
     save_at = () if observations is None else observations.years
-    history = gb.simulate(glacier.scaled(scale), law, mass_balance, years=(start, end), save_at=save_at)
+    history = gb.simulate(glacier.scaled(scale), law, mass_balance, (start, end), save_at, leave_window=False)
     priors.observe(history, observations)

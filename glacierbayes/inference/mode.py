@@ -1,7 +1,8 @@
-"""Where the chains start: a mode of the posterior, and its curvature as the first mass matrix."""
+"""Where the chains start: near a mode of the posterior, with its curvature as the first mass matrix."""
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -10,27 +11,30 @@ import numpy as np
 from scipy.optimize import minimize
 
 from glacierbayes.inference.problem import Problem
+from glacierbayes.inference.workers import cores
 
 HEIGHT = 1e8  # stands for the density zero of a failed solve in the line search
 TRIED = 32  # prior draws, of which the best become starts
 STARTS = 8  # of the search, with the prior's centre; the demo has two modes, 12 apart in log density
 FIRST_ITERATIONS, ITERATIONS = 10, 60  # of each start, and of the best
+SPREAD = 1.5  # of the chains' starts, in standard deviations of the Laplace approximation
 
 
-def find_start(problem: Problem, seed: int) -> dict[str, np.ndarray]:
-    """A mode and the covariance there, in unconstrained coordinates.
+def find_start(problem: Problem, seed: int, chains: int = 1) -> dict[str, np.ndarray]:
+    """A mode and the covariance there, in unconstrained coordinates, and where the chains start about it.
 
     BFGS in coordinates scaled by the prior, a little from its centre and from the best of some prior draws, then on
     from where the density is highest: there may be several modes, and chains do not cross between them. The Hessian
     by central differences of the gradient, its eigenvalues kept at the prior's or above, so that the matrix is no
-    wider than the prior in any direction.
+    wider than the prior in any direction. A compiled gradient leaves Python free: as many at once as there are cores.
 
     Args:
         problem: the model and its data.
-        seed: of the prior draws that give centre, scale and starts.
+        seed: of the prior draws that give centre, scale and starts, and of the chains' starts.
+        chains: how many.
 
     Returns:
-        "mode" and "covariance".
+        "mode" and "covariance"; "starts" (chain, dimension), overdispersed, with their "potentials" and "gradients".
     """
     keys = jax.random.split(jax.random.key(seed), 1000)
     prior = np.asarray(jax.jit(lambda keys: jax.lax.map(problem.prior_vector, keys))(keys))
@@ -44,21 +48,37 @@ def find_start(problem: Problem, seed: int) -> dict[str, np.ndarray]:
             return HEIGHT, np.zeros_like(w)
         return value, gradient
 
-    def descend(w: np.ndarray, iterations: int) -> Any:
+    def descend(w: np.ndarray, iterations: int = FIRST_ITERATIONS) -> Any:
         return minimize(target, w, jac=True, method="BFGS", options={"gtol": 0.05, "maxiter": iterations})
 
-    potential = jax.jit(problem.potential)
-    heights = np.array([float(potential(jnp.asarray(z))) for z in prior[:TRIED]])
-    good = prior[np.argsort(np.where(np.isfinite(heights), heights, np.inf))[: STARTS - 1]]
-    found = [descend((z - centre) / scale, FIRST_ITERATIONS) for z in (centre, *good)]
-    best = descend(min(found, key=lambda one: one.fun).x, ITERATIONS)
-    step = 1e-2
-    rows = []
-    for i in range(centre.size):
-        shift = np.zeros_like(centre)
-        shift[i] = step
-        rows.append((target(best.x + shift)[1] - target(best.x - shift)[1]) / (2 * step))
-    hessian = 0.5 * (np.array(rows) + np.array(rows).T)
-    values, vectors = np.linalg.eigh(hessian)
-    covariance = (vectors / np.maximum(np.abs(values), 1.0)) @ vectors.T
-    return {"mode": centre + scale * best.x, "covariance": covariance * np.outer(scale, scale)}
+    def start(key: jax.Array) -> tuple[np.ndarray, float, np.ndarray]:
+        away, step = root @ np.asarray(jax.random.normal(key, centre.shape)), SPREAD
+        while True:  # nearer to the mode where the solve failed
+            value, gradient = target(best.x + step * away)
+            if value < HEIGHT or step < 1e-3:
+                return centre + scale * (best.x + step * away), value, gradient / scale
+            step /= 2
+
+    with ThreadPoolExecutor(cores()) as pool:
+        potential = jax.jit(problem.potential)
+        heights = np.array(list(pool.map(lambda z: float(potential(jnp.asarray(z))), prior[:TRIED])))
+        good = prior[np.argsort(np.where(np.isfinite(heights), heights, np.inf))[: STARTS - 1]]
+        target(np.zeros_like(centre))  # compiles
+        found = pool.map(descend, [(z - centre) / scale for z in (centre, *good)])
+        best = descend(min(found, key=lambda one: one.fun).x, ITERATIONS)
+        steps = 1e-2 * np.eye(centre.size)
+        ends = pool.map(lambda w: target(best.x + w)[1], [*steps, *-steps])
+        gradients = np.array(list(ends)).reshape(2, centre.size, centre.size)
+        hessian = (gradients[0] - gradients[1]) / 2e-2
+        values, vectors = np.linalg.eigh(0.5 * (hessian + hessian.T))
+        covariance = (vectors / np.maximum(np.abs(values), 1.0)) @ vectors.T
+        root = np.linalg.cholesky(covariance)
+        starts = zip(*pool.map(start, jax.random.split(jax.random.key(seed + 1), chains)), strict=True)
+    starts, potentials, slopes = map(np.array, starts)
+    return {
+        "mode": centre + scale * best.x,
+        "covariance": covariance * np.outer(scale, scale),
+        "starts": starts,
+        "potentials": potentials,
+        "gradients": slopes,
+    }

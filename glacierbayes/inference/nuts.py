@@ -29,7 +29,6 @@ from glacierbayes.inference.problem import Problem
 
 CHUNK = 25  # transitions between two files
 PRIOR_DRAWS = 100  # for each chain, solved once the chain is done
-SPREAD = 1.5  # of the starts, in standard deviations of the Laplace approximation
 # A trajectory is doubled until it is about as long as this, in posterior standard deviations, unless it turns before.
 # A quarter of a period makes draws independent; one more doubling costs twice as much and goes round. On the demo, in
 # effective draws a gradient, bulk and tail: 0.18 and 0.18 with two doublings, 0.12 and 0.08 with three.
@@ -87,22 +86,23 @@ class Chain:
         self._witness: Callable | None = None
         self._failures = 0
 
-    def first_state(self, key: Array) -> State:
-        """The state before the first transition, overdispersed about the mode."""
-        value_and_grad = jax.jit(jax.value_and_grad(self.problem.potential))
-        place, key = jax.random.split(key)
-        step = SPREAD
-        while True:  # nearer to the mode where the solve failed
-            away = np.asarray(jax.random.normal(place, (len(self.root),)))
-            z = jnp.asarray(self.start["mode"] + step * np.asarray(self.root) @ away)
-            potential, gradient = value_and_grad(z)
-            if (np.isfinite(float(potential)) and np.all(np.isfinite(gradient))) or step < 1e-3:
-                break
-            step /= 2
+    def first_state(self, key: Array, chain: int) -> State:
+        """The state of a chain before its first transition."""
+        z, gradient, potential = (
+            jnp.asarray(self.start[name][chain]) for name in ("starts", "gradients", "potentials")
+        )
         search, none, zero = StepSize.first(), Moments.none(z.size), jnp.zeros((), int)
         covariance = jnp.asarray(self.start["covariance"])
         return State(
-            *(key, zero, z, gradient, potential, potential, zero, zero, jnp.zeros(()), jnp.zeros((), bool)),
+            *(
+                key,
+                zero,
+                *map(jnp.asarray, (z, gradient, potential, potential)),
+                zero,
+                zero,
+                jnp.zeros(()),
+                jnp.zeros((), bool),
+            ),
             *(jnp.exp(search.log_step), search, covariance, none, none),
         )
 
@@ -201,7 +201,7 @@ def run_chain(problem: Problem, chain: int, folder: Path, settings: dict[str, An
     warmup, draws = settings["warmup"], settings["draws"]
     keys = jax.random.split(jax.random.fold_in(jax.random.key(settings["seed"]), chain), 3)
     sampler = Chain(problem, warmup, read_arrays(folder / "start.npz"))
-    state = sampler.first_state(jax.random.key_data(keys[0]))
+    state = sampler.first_state(jax.random.key_data(keys[0]), chain)
     evaluate = jax.jit(problem.evaluate)
     done = finished_chunks(folder, chain)
     position, divergences = 0, 0
@@ -314,7 +314,9 @@ def main() -> None:
     if task["job"] == "start":
         from glacierbayes.inference.mode import find_start
 
-        write_arrays(task["folder"] / "start.npz", find_start(problem, task["settings"]["seed"]))
+        write_arrays(
+            task["folder"] / "start.npz", find_start(problem, task["settings"]["seed"], task["settings"]["chains"])
+        )
     else:
         run_chain(problem, task["chain"], task["folder"], task["settings"], say)
 

@@ -41,6 +41,7 @@ def simulate(
     *,
     solver: dfx.AbstractSolver = OURS,
     tolerance: Any = TOLERANCE,
+    leave_window: bool = True,
 ) -> History:
     """Integrates the shallow-ice equation, dH/dt = div(D grad S) + b.
 
@@ -57,6 +58,8 @@ def simulate(
         solver: `gb.solvers.Stabilised()`, `gb.solvers.Implicit()` for fine grids, or any solver of diffrax that can
             judge its error (`diffrax.Bosh3()`). Ours alone keep mass to round-off and thickness from falling below 0.
         tolerance: what a step may add to the rms error of the thickness over the ice, m; may be traced by JAX.
+        leave_window: whether ice may leave `glacier.window`, 2 km round the outline. If it does, the run is made again
+            on the whole grid, for which JAX compiles everything twice. False: such a run has failed.
 
     Returns:
         The history; where the solve failed, `ok` is false and the thickness NaN.
@@ -78,23 +81,35 @@ def simulate(
     if not start < end or times[0] < start or times[-1] > end:
         raise InputError(f"simulate: years {start:g} to {end:g} with save_at {tuple(times)}: expected dates in order")
     turns = () if balance is None else balance.breaks(start, end)
-    breaks = np.asarray(sorted({*turns, *times[1:]}))
-    dates = np.asarray(times)
+    breaks, dates = sorted({*turns, *times[1:]}), np.asarray(times)
 
-    run = partial(_run, glacier, law, balance, breaks, dates, solver, jnp.asarray(tolerance, float))
+    arrays, rest = eqx.partition((glacier, law, balance, tolerance), eqx.is_array_like)
+    leaves, tree = jax.tree.flatten(arrays)
     rows, columns = glacier.bed.shape
     whole = (0, rows, 0, columns)
-    thickness, totals, ok = run(glacier.window)
-    if glacier.window != whole:
+
+    def run(reverse: bool, *leaves: Any) -> list[Any]:
+        ice, *others = eqx.combine(jax.tree.unflatten(tree, leaves), rest)
+        within = partial(_run, ice, *others, np.asarray(breaks), dates, solver, reverse)
+        result = within(glacier.window)
+        if glacier.window == whole:
+            return result
         # ice that reached the window's edge left it: only then, above round-off, does the window change anything
-        left = totals[2] > 1e-15 * jnp.sum(glacier.thickness) * glacier.cell_area
-        thickness, totals, ok = lax.cond(ok & left, lambda: run(whole), lambda: (thickness, totals, ok))
-    supplied, applied, outflow = totals
-    return History(tuple(times), thickness, supplied, applied, outflow, ok, glacier, law)
+        *_, outflow, good = result
+        left = outflow > 1e-15 * jnp.sum(ice.thickness) * ice.cell_area
+        if leave_window:
+            return lax.cond((good > 0.5) & left, lambda: within(whole), lambda: result)
+        return [*result[:-1], jnp.where(left, 0.0, good)]
+
+    shapes = [(dates.size, rows, columns), (), (), (), ()]
+    thickness, *totals, good = twofold(partial(run, False), partial(run, True), shapes)(*map(jnp.asarray, leaves))
+    ok = good > 0.5
+    thickness = jnp.where(ok, thickness, jnp.nan)
+    return History(tuple(times), thickness, *totals, ok, glacier, law)
 
 
-def _run(glacier, law, balance, breaks, times, solver, tolerance, window):
-    """The run in a window; thickness comes back on the whole grid."""
+def _run(glacier, law, balance, tolerance, breaks, times, solver, reverse, window) -> list[Any]:
+    """The run in a window: thickness, on the whole grid, what the balance did, what left, and 1 where all went well."""
     y0, y1, x0, x1 = window
     layout = Layout(y1 - y0, x1 - x0)
 
@@ -113,22 +128,13 @@ def _run(glacier, law, balance, breaks, times, solver, tolerance, window):
         per_y=lax.stop_gradient(1 / jnp.abs(glacier.dy)),
         layout=layout,
     )
-    arrays, rest = eqx.partition((equation, cells(glacier.thickness), tolerance), eqx.is_array_like)
-    leaves, tree = jax.tree.flatten(arrays)
-
-    def solve(reverse: bool, *leaves: Any) -> list[Any]:
-        equation, thickness, tolerance = eqx.combine(jax.tree.unflatten(tree, leaves), rest)
-        if isinstance(solver, FluxSolver):
-            return _solve(Setting(equation, tolerance, reverse), solver, thickness, breaks, times)
-        return stock.solve(equation, thickness, jnp.asarray(breaks), jnp.asarray(times), solver, tolerance, reverse)
-
-    both_ways = twofold(partial(solve, False), partial(solve, True))
-    saved, *totals, good = both_ways(*map(jnp.asarray, leaves))
-    ok = good > 0.5
-    thickness = jax.vmap(layout.grid)(saved)
-    thickness = jnp.where(ok, thickness, jnp.nan)
-    field = jnp.zeros((times.shape[0], *glacier.bed.shape))
-    return field.at[:, y0:y1, x0:x1].set(thickness), totals, ok
+    thickness = cells(glacier.thickness)
+    if isinstance(solver, FluxSolver):
+        result = _solve(Setting(equation, tolerance, reverse), solver, thickness, breaks, times)
+    else:
+        result = stock.solve(equation, thickness, jnp.asarray(breaks), jnp.asarray(times), solver, tolerance, reverse)
+    field = jnp.zeros((times.size, *glacier.bed.shape))
+    return [field.at[:, y0:y1, x0:x1].set(jax.vmap(layout.grid)(result[0])), *result[1:]]
 
 
 def _solve(setting: Setting, solver: FluxSolver, thickness: Any, breaks: Any, times: Any) -> list[Any]:

@@ -11,7 +11,7 @@ A batch runs one by one: in step, every member would pay for the steps and stage
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -27,6 +27,9 @@ _tangent_map = Primitive("glacierbayes_tangent_map")
 _pushed.multiple_results = _tangent_map.multiple_results = True
 
 
+Shapes = tuple[tuple[int, ...], ...]
+
+
 class Ways(NamedTuple):
     """How one function is evaluated: of the primals, of primals and tangents, and back from the cotangents.
 
@@ -34,23 +37,32 @@ class Ways(NamedTuple):
         run: primals -> (values, what the way back needs).
         push: primals, tangents -> (values, tangents).
         pull: what `run` stored, cotangents -> cotangents of what is differentiated.
+        values, tangents: shapes of both; known, because finding them out takes as long as tracing a run.
     """
 
     run: Callable
     push: Callable
     pull: Callable
+    values: Shapes
+    tangents: Shapes
 
-    def mapped(self) -> Ways:
+    def mapped(self, size: int) -> Ways:
         """Of a batch: every array has it in front."""
 
         def push(primals: Any, tangents: Any) -> Any:
             return lax.map(lambda one: self.push(*one), (primals, tangents))
 
-        return Ways(jax.vmap(self.run), push, jax.vmap(self.pull))
+        shapes = _batched(self.values, size), _batched(self.tangents, size)
+        return Ways(jax.vmap(self.run), push, jax.vmap(self.pull), *shapes)
 
-    def fanned(self) -> Ways:
+    def fanned(self, size: int) -> Ways:
         """Of one run and a batch of tangents or cotangents: many tangents share the run."""
-        return Ways(self.run, jax.vmap(self.push, (None, 0), (None, 0)), jax.vmap(self.pull, (None, 0)))
+        push, pull = jax.vmap(self.push, (None, 0), (None, 0)), jax.vmap(self.pull, (None, 0))
+        return Ways(self.run, push, pull, self.values, _batched(self.tangents, size))
+
+
+def _batched(shapes: Shapes, size: int) -> Shapes:
+    return tuple((size, *shape) for shape in shapes)
 
 
 def _pushed_impl(*args, ways: Ways, stored: int, primals: int):
@@ -89,21 +101,19 @@ def _batch(primitive: Primitive) -> Callable:
         fixed = primals + stored
         tangents = map(first, args[fixed:], dims[fixed:])
         if all(dim is None for dim in dims[:fixed]):
-            out = primitive.bind(*args[:fixed], *tangents, ways=ways.fanned(), stored=stored, primals=primals)
+            out = primitive.bind(*args[:fixed], *tangents, ways=ways.fanned(size), stored=stored, primals=primals)
             values = 0 if primitive is _tangent_map else len(out) // 2
             return out, [None] * values + [0] * (len(out) - values)
         everything = [*map(first, args[:fixed], dims[:fixed]), *tangents]
-        out = primitive.bind(*everything, ways=ways.mapped(), stored=stored, primals=primals)
+        out = primitive.bind(*everything, ways=ways.mapped(size), stored=stored, primals=primals)
         return out, [0] * len(out)
 
     return rule
 
 
-def _register(primitive: Primitive, implementation: Callable) -> None:
-    def abstract(*args, **params):
-        shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in args]
-        out = jax.eval_shape(lambda *args: implementation(*args, **params), *shapes)
-        return [jax.core.ShapedArray(o.shape, o.dtype) for o in out]
+def _register(primitive: Primitive, implementation: Callable, shapes: Callable[[Ways], Shapes]) -> None:
+    def abstract(*args, ways: Ways, **counts):
+        return [jax.core.ShapedArray(shape, args[-1].dtype) for shape in shapes(ways)]
 
     primitive.def_impl(implementation)
     primitive.def_abstract_eval(abstract)
@@ -111,8 +121,8 @@ def _register(primitive: Primitive, implementation: Callable) -> None:
     mlir.register_lowering(primitive, mlir.lower_fun(implementation, multiple_results=True))
 
 
-_register(_pushed, _pushed_impl)
-_register(_tangent_map, _tangent_impl)
+_register(_pushed, _pushed_impl, lambda ways: ways.values + ways.tangents)
+_register(_tangent_map, _tangent_impl, lambda ways: ways.tangents)
 partial_eval.custom_partial_eval_rules[_pushed] = _pushed_partial
 ad.primitive_transposes[_tangent_map] = _tangent_transpose
 
@@ -136,12 +146,13 @@ def one_by_one(function: Callable) -> Callable:
     return looped
 
 
-def twofold(forward: Callable, reverse: Callable) -> Callable:
+def twofold(forward: Callable, reverse: Callable, shapes: Sequence[tuple[int, ...]]) -> Callable:
     """One function from two that compute the same: one that JAX can push through, one that it can pull.
 
     Args:
         forward: arrays -> list of floating arrays, closing over no traced array; used in `jax.jvp`.
         reverse: the same values; used in `jax.grad`, and for the values.
+        shapes: of the values.
     """
 
     @jax.custom_jvp
@@ -177,6 +188,8 @@ def twofold(forward: Callable, reverse: Callable) -> Callable:
             lambda primals: one_by_one(run)(*primals),
             lambda primals, moved: push(*primals, *moved),
             lambda stored, cotangents: one_by_one(partial(pull, len(stored)))(*stored, *cotangents),
+            tuple(shapes),
+            tuple(shapes),
         )
         result = _pushed.bind(*inputs, *(tangents[i] for i in active), ways=ways, stored=0, primals=len(inputs))
         half = len(result) // 2

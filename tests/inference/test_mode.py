@@ -29,6 +29,20 @@ def test_the_higher_of_two_modes_is_found():
     assert float(start["covariance"][0, 0]) == pytest.approx(1 / (1 + 1 / 0.3**2), rel=0.01)
 
 
+def test_chains_start_about_the_mode_and_the_gradient_there_is_known():
+    def wide_and_narrow(glacier, observations):
+        numpyro.sample("z", dist.Normal(jnp.array([3.0, -1.0]), jnp.array([1.0, 0.01])))
+
+    problem = Problem(wide_and_narrow, None, None, {})
+    start = find_start(problem, seed=0, chains=200)
+    assert len(np.unique(start["starts"], axis=0)) == 200
+    # 200 draws: five standard errors
+    assert np.allclose(start["starts"].std(0) / [1.0, 0.01], 1.5, rtol=5 / np.sqrt(400))
+    potential, gradient = jax.vmap(jax.value_and_grad(problem.potential))(jnp.asarray(start["starts"]))
+    assert np.allclose(start["potentials"], potential)
+    assert np.allclose(start["gradients"], gradient)
+
+
 def test_the_vector_is_in_the_order_of_the_names():
     def model(glacier, observations):
         numpyro.sample("b", dist.Normal(10.0, 0.01))

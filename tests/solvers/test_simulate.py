@@ -204,20 +204,51 @@ def test_the_window_changes_nothing():
     check_mass(ours)
 
 
-def test_an_advance_out_of_the_window_is_followed():
+def _advancing():
+    """Ice that runs far out of its outline where it is soft, on a grid with a window and on one without."""
     rows, columns = 14, 60
     x = 100.0 * np.arange(columns)
     bed = np.broadcast_to(3000.0 - 0.5 * x, (rows, columns))
     mask = np.zeros(bed.shape, bool)
     mask[5:9, 5:9] = True
     inside = Glacier(bed=bed, thickness=np.where(mask, 400.0, 0.0), x=x, y=x[:rows], mask=mask)
-    everywhere = Glacier(bed, inside.thickness, inside.x, inside.y)
+    return inside, Glacier(bed, inside.thickness, inside.x, inside.y)
+
+
+def test_an_advance_out_of_the_window_is_followed():
+    inside, everywhere = _advancing()
     right = inside.window[3]
-    assert right < columns
     ours, theirs = (_flow(glacier, 50e-24) for glacier in (inside, everywhere))
     assert np.any(np.asarray(theirs.thickness)[-1, :, right:] > 1.0)
     assert np.allclose(ours.thickness, theirs.thickness, rtol=0, atol=1e-9)
     check_mass(ours)
+
+
+@pytest.mark.parametrize("through", [lambda f: f, jax.jit], ids=["plain", "jit"])
+def test_a_batch_follows_the_one_that_leaves_its_window(through):
+    inside, everywhere = _advancing()
+    parameters = jnp.array([1e-26, 50e-24]), jnp.array([0.0, 1e-20])
+
+    def last(glacier):
+        def run(A, C):
+            return simulate(glacier, Glen(A) + WeertmanSliding(C), None, (2000.0, 2008.0)).thickness[-1]
+
+        return through(jax.vmap(run))(*parameters)
+
+    ours, theirs = last(inside), last(everywhere)
+    assert np.allclose(ours, theirs, rtol=0, atol=1e-9)
+    assert [bool(np.any(lane[:, inside.window[3] :] > 1.0)) for lane in theirs] == [False, True]
+
+
+def test_an_advance_out_of_the_window_fails_where_it_may_not_leave():
+    inside, _ = _advancing()
+
+    def run(law):
+        return simulate(inside, law, None, (2000.0, 2008.0), leave_window=False)
+
+    within, without = run(Glen(1e-26)), run(Glen(50e-24) + WeertmanSliding(1e-20))
+    assert bool(within.ok) and np.all(np.isfinite(within.thickness))
+    assert not bool(without.ok) and np.all(np.isnan(without.thickness))
 
 
 @pytest.mark.parametrize(

@@ -32,8 +32,9 @@ def honest(a, b):
     return forward(same(a), same(b))
 
 
+SHAPES = ((3,), ())
 A, B = jnp.array(0.7), jnp.array([1.0, -2.0, 0.5])
-MARKED, BOTH = twofold(forward, reverse), twofold(forward, honest)
+MARKED, BOTH = twofold(forward, reverse, SHAPES), twofold(forward, honest, SHAPES)
 
 
 def scalar(function):
