@@ -88,9 +88,8 @@ class Chain:
 
     def first_state(self, key: Array, chain: int) -> State:
         """The state of a chain before its first transition."""
-        z, gradient, potential = (
-            jnp.asarray(self.start[name][chain]) for name in ("starts", "gradients", "potentials")
-        )
+        names = ("starts", "gradients", "potentials")
+        z, gradient, potential = (jnp.asarray(self.start[name][chain]) for name in names)
         search, none, zero = StepSize.first(), Moments.none(z.size), jnp.zeros((), int)
         covariance = jnp.asarray(self.start["covariance"])
         return State(

@@ -89,8 +89,8 @@ def simulate(
     whole = (0, rows, 0, columns)
 
     def run(reverse: bool, *leaves: Any) -> list[Any]:
-        ice, *others = eqx.combine(jax.tree.unflatten(tree, leaves), rest)
-        within = partial(_run, ice, *others, np.asarray(breaks), dates, solver, reverse)
+        ice, flow, climate, error = eqx.combine(jax.tree.unflatten(tree, leaves), rest)
+        within = partial(_run, ice, flow, climate, error, np.asarray(breaks), dates, solver, reverse)
         result = within(glacier.window)
         if glacier.window == whole:
             return result
