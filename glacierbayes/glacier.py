@@ -146,6 +146,19 @@ class Glacier(eqx.Module):
         thickness = jnp.where(self.thickness > 0, jnp.maximum(self.thickness + change, 0.0), 0.0)
         return eqx.tree_at(lambda g: g.thickness, self, thickness)
 
+    def with_field(self, name: str, value: Any) -> Glacier:
+        """The same glacier with a field for flow laws.
+
+        Args:
+            name: under which laws ask for it.
+            value: (y, x), or a number for everywhere.
+
+        Raises:
+            InputError: another shape, or values that are no numbers.
+        """
+        fields = {**self.fields, name: _field(name, value, self.bed.shape)}
+        return eqx.tree_at(lambda g: g.fields, self, fields)
+
 
 def _concrete(array: Any) -> np.ndarray | None:
     return None if isinstance(array, jax.core.Tracer) else np.asarray(array)

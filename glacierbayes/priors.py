@@ -6,10 +6,6 @@ a glacier. A model is a few of them in a row; write your own beside them.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-from contextvars import ContextVar
-from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, overload
 
 import jax
@@ -25,65 +21,12 @@ from glacierbayes.errors import InputError
 from glacierbayes.glacier import Glacier
 from glacierbayes.observations.observations import Observations
 from glacierbayes.physics.mass_balance import LinearGradient, MassBalance, TemperatureIndex
+from glacierbayes.sites import data_at, derived, keep_function, sample, scope, several, state
 from glacierbayes.solvers.history import History
 
+__all__ = ["data_at", "derived", "keep_function", "sample", "scope", "several", "state"]  # for models
+
 USUAL_BALANCE = -0.5  # m w.e. per year, where none was observed
-
-
-@dataclass
-class Statements:
-    """What a model says of itself.
-
-    Attributes:
-        said: by topic, for the attributes of the result.
-        units: unit and long name of variables, by name.
-        grids: of unknown functions, by name: places and unit of every input.
-        weights: names of variables that are weights of a function.
-    """
-
-    said: dict[str, str] = field(default_factory=dict)
-    units: dict[str, tuple[str, str]] = field(default_factory=dict)
-    grids: dict[str, dict[str, tuple[np.ndarray, str]]] = field(default_factory=dict)
-    weights: list[str] = field(default_factory=list)
-
-
-_statements: ContextVar[Statements | None] = ContextVar("statements", default=None)
-
-
-@contextlib.contextmanager
-def statements() -> Iterator[Statements]:
-    """Collects what a model states about itself while it runs inside: `state` below, units, grids of functions."""
-    found = Statements()
-    token = _statements.set(found)
-    try:
-        yield found
-    finally:
-        _statements.reset(token)
-
-
-def state(name: str, value: str) -> None:
-    """Something that a reader of the result must know, kept in its attributes."""
-    found = _statements.get()
-    if found is not None:
-        found.said[name] = value
-
-
-def _describe(name: str, units: str, long_name: str) -> None:
-    found = _statements.get()
-    if found is not None:
-        found.units[name] = (units, long_name)
-
-
-def sample(name: str, prior: Any, units: str, long_name: str) -> Array:
-    """`numpyro.sample` with units and a name for the result file."""
-    _describe(name, units, long_name)
-    return jnp.asarray(numpyro.sample(name, prior))
-
-
-def derived(name: str, value: Array, units: str, long_name: str) -> Array:
-    """`numpyro.deterministic` with units and a name for the result file."""
-    _describe(name, units, long_name)
-    return jnp.asarray(numpyro.deterministic(name, value))
 
 
 def lognormal(median: Any, factor: float) -> dist.Distribution:
@@ -209,10 +152,8 @@ def unknown_function(name: str, family: str, inputs: tuple[Input, ...], scale: f
     function = laws.Function(of, weights)
     axes = [np.linspace(i.low, i.high, count) for i, count in zip(inputs, GRID[len(inputs)], strict=True)]
     derived(name, function(*map(jnp.asarray, np.meshgrid(*axes, indexing="ij"))), "1", long_name)
-    found = _statements.get()
-    if found is not None:
-        found.grids[name] = {i.name: (axis, i.units) for i, axis in zip(inputs, axes, strict=True)}
-        found.weights.append(f"{name}_weights")
+    grid = {i.name: (axis, i.units) for i, axis in zip(inputs, axes, strict=True)}
+    keep_function(name, grid, weights=f"{name}_weights")
     return function
 
 
@@ -229,12 +170,64 @@ def of_the_ice(glacier: Glacier) -> tuple[Input, Input]:
     return Input("thickness", 0.0, deep, deep / 2, "m"), Input("slope", 0.0, steep, steep / 2, "1")
 
 
+# ice of -25 to 0 degC lies within one deviation of the typical one; two glaciers 3 degrees apart correlate by 0.4
+TYPICAL_CREEP, CREEP_DEPARTURE = 5e-25, 1.3  # Pa-3 s-1; of the logarithm
+ICE_TEMPERATURES, TEMPERATURE_LENGTH = (-25.0, 0.0), 2.5  # degC
+
+
+def creep_of_temperature(family: str) -> laws.TemperatureCreep:
+    """Creep with an unknown A(T), the same for all glaciers: a priori constant in T, free to bend, rise and fall.
+
+    Args:
+        family: see `unknown_function`; the function is the site "creep_departure", the log of A over 5e-25 Pa-3 s-1.
+    """
+    temperature = Input("temperature", *ICE_TEMPERATURES, TEMPERATURE_LENGTH, "degC")
+    name = f"log of the creep parameter over {TYPICAL_CREEP:g} Pa-3 s-1"
+    departure = unknown_function("creep_departure", family, (temperature,), CREEP_DEPARTURE, name)
+    return laws.TemperatureCreep(departure, TYPICAL_CREEP)
+
+
+def with_temperature(glacier: Glacier) -> tuple[Glacier, float]:
+    """The glacier with a field "temperature" of its ice, degC: its own, or one number from its climate.
+
+    The long-term mean of the air temperature at the mean elevation of the ice, at most 0, as Bolibar et al. 2023 (doi
+    10.5194/gmd-16-6671-2023) take it. The temperature in the ice is another, which nobody knows everywhere.
+
+    Returns:
+        The glacier, and the mean of the field over its ice.
+
+    Raises:
+        InputError: the glacier has neither.
+    """
+    with jax.ensure_compile_time_eval():
+        ice = np.asarray(glacier.thickness) > 0
+        if "temperature" in glacier.fields:
+            mean = float(np.mean(np.asarray(glacier.fields["temperature"])[ice]))
+        elif glacier.climate is not None:
+            rise = float(np.mean(np.asarray(glacier.surface)[ice])) - float(glacier.climate.reference_height)
+            air = float(np.mean(np.asarray(glacier.climate.temperature))) + constants.LAPSE_RATE * rise
+            mean = min(air, 0.0)
+            state("temperature", f"ice taken at {mean:.1f} degC: long-term air temperature at its mean elevation")
+            glacier = glacier.with_field("temperature", mean)
+        else:
+            raise InputError(
+                "temperature law: the glacier has no temperature and no climate (climate_historical.nc) to take it "
+                'from; add the file, or give Glacier(..., fields={"temperature": ...}) in degC'
+            )
+    data_at("temperature", mean)
+    return glacier, mean
+
+
 # Geometry -----------------------------------------------------------------------------------------------------
 
 
-def thickness_scale() -> Array:
-    """Factor on the named thickness product: the standard ones differ by 0.6 to 1.2 on one glacier."""
-    return sample("thickness_scale", lognormal(1.0, 1.25), "1", "factor on the ice thickness of the named product")
+def thickness_scale(factor: float = 1.25) -> Array:
+    """Factor on the named thickness product: the standard ones differ by 0.6 to 1.2 on one glacier.
+
+    Args:
+        factor: within which two thirds of the prior's mass lie.
+    """
+    return sample("thickness_scale", lognormal(1.0, factor), "1", "factor on the ice thickness of the named product")
 
 
 def at_start(glacier: Glacier, observations: Observations | None, start: float) -> Glacier:

@@ -14,7 +14,7 @@ from glacierbayes.glacier import Glacier
 from glacierbayes.inference.chunks import chunk_path, finished_chunks, read_arrays
 from glacierbayes.inference.problem import Problem
 from glacierbayes.observations.observations import Observations
-from glacierbayes.priors import Statements
+from glacierbayes.sites import Statements
 
 PACKAGES = ("jax", "numpyro", "diffrax", "equinox", "arviz", "numpy", "xarray")
 
@@ -69,17 +69,23 @@ def build_tree(
     arrays = collect(folder, chains)
     priors = [read_arrays(folder / f"prior{chain}.npz") for chain in range(chains)]
     attributes = {**attributes, "prior_solves_failed": int(sum(int(part["failed"]) for part in priors))}
+    attributes["glaciers"] = [scope.removesuffix("_") for scope in problem.statements.scopes]
     pieces = {n: np.concatenate([p[n] for p in priors if n in p])[None] for n in priors[0] if n != "failed"}
 
     def part(source: dict[str, np.ndarray], group: str) -> dict[str, np.ndarray]:
         return {n.split("/")[1]: v for n, v in source.items() if n.startswith(f"{group}/")}
 
+    stated, sampled = problem.statements, set(problem.names)
+
+    def seen(name: str) -> bool:
+        return _split(name, stated)[1] in DIMENSIONS
+
     def parameters(source: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        derived = {n: v for n, v in part(source, "derived").items() if n not in DIMENSIONS}
+        derived = {n: v for n, v in part(source, "derived").items() if not seen(n)}
         return {**part(source, "sites"), **derived}
 
     def predictions(source: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return {**part(source, "predictive"), **{n: v for n, v in part(source, "derived").items() if n in DIMENSIONS}}
+        return {**part(source, "predictive"), **{n: v for n, v in part(source, "derived").items() if seen(n)}}
 
     groups = {
         "posterior": parameters(arrays),
@@ -89,8 +95,10 @@ def build_tree(
         "prior": parameters(pieces),
         "prior_predictive": predictions(pieces),
     }
-    stated, sampled = problem.statements, set(problem.names)
-    coords = _coordinates(glacier, observations)
+    glaciers = _glaciers(glacier, observations, stated)
+    coords = {"component": ["vx", "vy"]}
+    for scope, (_, observed) in glaciers.items():
+        coords |= _coordinates(scope, observed)
     tree = {"/": xr.Dataset(attrs=_clean(attributes))}
     for group, variables in groups.items():
         tree[group] = xr.Dataset(
@@ -103,18 +111,39 @@ def build_tree(
             for name, value in problem.observed_values().items()
         }
     )
-    tree["constant_data"] = _constants(glacier, observations, coords)
+    constants = [_constants(scope, *one, coords) for scope, one in glaciers.items()]
+    tree["constant_data"] = xr.merge(constants, combine_attrs="drop", compat="identical", join="exact")
     return xr.DataTree.from_dict(tree, name="glacierbayes")
+
+
+def _glaciers(glacier: Any, observations: Any, stated: Statements) -> dict[str, tuple[Glacier, Observations]]:
+    """Every glacier with its observations, by what stands before its names; nothing where there is but one."""
+    if isinstance(glacier, Glacier):
+        of_one = observations if isinstance(observations, Observations) else Observations()
+        return {next(iter(stated.scopes), ""): (glacier, of_one)}
+    if not isinstance(glacier, tuple | list):
+        return {}
+    return dict(zip(stated.scopes, zip(glacier, observations, strict=True), strict=True))
+
+
+def _split(name: str, stated: Statements) -> tuple[str, str]:
+    """What stands before a glacier's names, and the name itself."""
+    scope = next((scope for scope in stated.scopes if name.startswith(scope)), "")
+    return scope, name.removeprefix(scope)
 
 
 def _variable(name: str, value: np.ndarray, group: str, stated: Statements, sampled: set, coords: dict) -> xr.DataArray:
     lead = () if group == "observed_data" else ("chain", "draw")
     grid = stated.grids.get(name)
-    own = tuple(f"{name}_{axis}" for axis in grid) if grid else DIMENSIONS.get(name)
-    if own is None:
-        own = tuple(f"{name}_dim_{i}" for i in range(value.ndim - len(lead)))
+    scope, bare = _split(name, stated)
+    own = tuple(f"{name}_dim_{i}" for i in range(value.ndim - len(lead)))
+    if grid:
+        own = tuple(f"{name}_{axis}" for axis in grid)
+    elif bare in DIMENSIONS:
+        own = tuple(axis if axis == "component" else scope + axis for axis in DIMENSIONS[bare])
     dims = (*lead, *own)[: value.ndim]
-    unit, label = {**DESCRIPTIONS, **STATISTICS, **stated.units}.get(name, ("1", name.replace("_", " ")))
+    described = {**DESCRIPTIONS, **STATISTICS}
+    unit, label = stated.units.get(name) or described.get(bare, ("1", name.replace("_", " ")))
     if group == "log_likelihood":
         unit, label = "1", f"log likelihood of {name}"
     attributes: dict[str, Any] = {"units": unit, "long_name": label}
@@ -124,28 +153,29 @@ def _variable(name: str, value: np.ndarray, group: str, stated: Statements, samp
         attributes["function"] = int(grid is not None)
     known = {dim: coords[dim] for dim in dims if dim in coords}
     if grid:
-        known |= {f"{name}_{a}": (f"{name}_{a}", v, {"units": u, "long_name": a}) for a, (v, u) in grid.items()}
+        for axis, (values, units) in grid.items():
+            said: dict[str, Any] = {"units": units, "long_name": axis}
+            if axis in stated.inputs:
+                said["data_at"] = sorted(set(stated.inputs[axis]))
+            known[f"{name}_{axis}"] = (f"{name}_{axis}", values, said)
     for dim, size in zip(dims, value.shape, strict=True):
         known.setdefault(dim, np.arange(size))
     return xr.DataArray(value, dims=dims, coords=known, attrs=attributes)
 
 
-def _coordinates(glacier: Any, observations: Any) -> dict[str, Any]:
-    if not isinstance(observations, Observations):
-        return {"component": ["vx", "vy"]}
-    coords: dict[str, Any] = {"component": ["vx", "vy"]}
+def _coordinates(scope: str, observations: Observations) -> dict[str, Any]:
+    coords: dict[str, Any] = {}
     if observations.velocity is not None:
-        coords["block"] = np.arange(observations.velocity.velocity.shape[0])
+        coords[f"{scope}block"] = np.arange(observations.velocity.velocity.shape[0])
     if observations.geodetic is not None:
-        coords["period"] = [
+        coords[f"{scope}period"] = [
             f"{a:g}-{b:g}" for a, b in zip(observations.geodetic.start, observations.geodetic.end, strict=True)
         ]
     return coords
 
 
-def _constants(glacier: Any, observations: Any, coords: dict[str, Any]) -> xr.Dataset:
-    if not isinstance(glacier, Glacier):
-        return xr.Dataset()
+def _constants(scope: str, glacier: Glacier, observations: Observations, coords: dict[str, Any]) -> xr.Dataset:
+    """Grid and standard errors of one glacier."""
     grid = {
         "bed": (glacier.bed, "m", "bed elevation of the named thickness product"),
         "thickness": (glacier.thickness, "m", "ice thickness of the named product"),
@@ -158,7 +188,7 @@ def _constants(glacier: Any, observations: Any, coords: dict[str, Any]) -> xr.Da
             "x": ("x", np.asarray(glacier.x), {"units": "m", "long_name": "projected x"}),
         },
     )
-    velocity = observations.velocity if isinstance(observations, Observations) else None
+    velocity, geodetic = observations.velocity, observations.geodetic
     if velocity is not None:
         label = "block of the velocity that a cell counts in, -1 for none"
         dataset["velocity_block"] = (("y", "x"), np.asarray(velocity.block), {"units": "1", "long_name": label})
@@ -171,13 +201,13 @@ def _constants(glacier: Any, observations: Any, coords: dict[str, Any]) -> xr.Da
             dataset[f"velocity_block_{name}"] = ("block", np.asarray(values), attributes)
         attributes = {"units": "m yr-1", "long_name": "standard error of the velocity product"}
         dataset["velocity_sigma"] = (("block", "component"), np.asarray(velocity.sigma), attributes)
-        dataset = dataset.assign_coords(block=coords["block"], component=coords["component"])
-    geodetic = observations.geodetic if isinstance(observations, Observations) else None
+        dataset = dataset.assign_coords(block=coords[f"{scope}block"], component=coords["component"])
     if geodetic is not None:
         attributes = {"units": "m yr-1", "long_name": "published standard error, m w.e. per year"}
         dataset["geodetic_balance_sigma"] = ("period", np.asarray(geodetic.sigma), attributes)
-        dataset = dataset.assign_coords(period=coords["period"])
-    return dataset
+        dataset = dataset.assign_coords(period=coords[f"{scope}period"])
+    names = [*dataset.variables, *dataset.dims]
+    return dataset.rename({name: f"{scope}{name}" for name in names if name != "component"})
 
 
 def versions() -> dict[str, str]:

@@ -11,11 +11,11 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 from numpyro import handlers
-from numpyro.distributions import biject_to
+from numpyro.distributions import Unit, biject_to
 from numpyro.infer.util import potential_energy
 
-from glacierbayes import priors
 from glacierbayes.errors import InputError
+from glacierbayes.sites import statements
 
 
 class Problem:
@@ -26,7 +26,7 @@ class Problem:
         shapes: of the sampled sites.
         dimension: length of the vector.
         observed: names of the observed sites.
-        statements: what the model says of itself (`priors.state`), and units by name.
+        statements: what the model says of itself (`sites.state`), and units by name.
     """
 
     def __init__(self, model: Callable, glacier: Any, observations: Any, options: dict[str, Any]):
@@ -43,7 +43,7 @@ class Problem:
                 if site["type"] == "sample":
                     sites[name] = site
 
-        with priors.statements() as found:
+        with statements() as found:
             try:
                 jax.eval_shape(trace, jax.random.key(0))
             except TypeError as error:
@@ -51,7 +51,9 @@ class Problem:
                     raise InputError(f"options of the model: {error}; see the model's file") from error
                 raise
         self.statements = found
-        self.observed = [name for name, site in sites.items() if site["is_observed"] and name != "solver"]
+        self.observed = [
+            name for name, site in sites.items() if site["is_observed"] and not isinstance(site["fn"], Unit)
+        ]
         latent = {name: site for name, site in sites.items() if not site["is_observed"]}
         if observations is not None and not self.observed:
             raise InputError(

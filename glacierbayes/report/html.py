@@ -14,6 +14,7 @@ import xarray as xr
 
 from glacierbayes.errors import InputError
 from glacierbayes.inference.diagnostics import LARGEST_R_HAT, LEAST_ESS, Check, check, group, open_draws
+from glacierbayes.report.glaciers import glacier_views
 from glacierbayes.report.parameters import LeftOut, Parameter, belongs, parameters, plain_name, shown, units_html
 from glacierbayes.report.tables import fit_statistics, parameter_table
 
@@ -47,6 +48,7 @@ class _Section:
     title: str
     figure: str
     caption: str
+    by_glacier: bool = False
 
 
 SECTIONS = (
@@ -55,18 +57,21 @@ SECTIONS = (
         "speed_maps",
         "Block means on the glacier's outline, on one colour scale; arrows show the direction alone. Grey ice belongs "
         "to no block. Right: red where the model is too fast.",
+        by_glacier=True,
     ),
     _Section(
         "Speed, block by block",
         "speed_scatter",
         "Points are posterior medians; bars hold 90 % of what the model, with its errors, expects the satellite to "
         "see. About nine of ten bars should cross the line.",
+        by_glacier=True,
     ),
     _Section(
         "Mass change",
         "mass_change",
         "Geodetic balance over the outline as the model has it before and after the data (curves scaled to one "
         "height), and the observation with its published standard error.",
+        by_glacier=True,
     ),
     _Section(
         "Prior and posterior",
@@ -79,6 +84,7 @@ SECTIONS = (
         "flow_pairs",
         "Fast flow can be soft ice, a slippery bed or thick ice. A correlation near \u00b11 means that the data fix "
         "the combination and not the parts.",
+        by_glacier=True,
     ),
     _Section(
         "Unknown functions",
@@ -98,6 +104,7 @@ body { font: 16px/1.5 Georgia, "Times New Roman", serif; color: #1a1a1a;
        max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 h1, h2, table, figcaption, .verdict { font-family: system-ui, "Segoe UI", Helvetica, Arial, sans-serif; }
 h1 { font-size: 1.7rem; margin-bottom: 0.2rem; }
+h3 { font: 600 1rem system-ui, sans-serif; margin: 1.2rem 0 0; }
 h2 { font-size: 1.2rem; margin-top: 2.2rem; border-bottom: 1px solid #ccc; }
 .lead { color: #555; margin-top: 0; }
 .verdict { border-left: 6px solid #009e73; background: #eef7f3; padding: 0.7rem 1rem; }
@@ -171,10 +178,16 @@ def _fill(draws: xr.DataTree, folder: Path, source: str) -> None:
     table.to_csv(folder / "parameters.csv")
     statistics = fit_statistics(draws)
     # JSON knows no NaN
-    strict = {key: None if value != value else value for key, value in statistics.items()}
+    strict = json.loads(json.dumps(statistics), parse_constant=lambda _: None)
     (folder / "fit.json").write_text(json.dumps(strict, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    parts = [_head(draws, source), _trust(trust), _fit(statistics), _table(found, trust)]
-    parts += [_section(section, draws, folder) for section in SECTIONS]
+    views = glacier_views(draws)
+    parts = [_head(draws, source), _trust(trust), "<h2>Model and observations</h2>"]
+    parts += [_label(name, view) + _fit(statistics[name] if name else statistics) for name, view in views.items()]
+    parts.append(_table(found, trust))
+    for section in SECTIONS:
+        parts.append(f"<h2>{section.title}</h2>")
+        of = views if section.by_glacier else {"": draws}
+        parts += [_label(name, view) + _section(section, name, view, folder) for name, view in of.items()]
     sampled = sum(not one.derived for one in found)
     if sampled > len(shown(found)):
         parts.append(
@@ -184,7 +197,12 @@ def _fill(draws: xr.DataTree, folder: Path, source: str) -> None:
     (folder / "index.html").write_text("\n".join(parts), encoding="utf-8")
 
 
-def _section(section: _Section, draws: xr.DataTree, folder: Path) -> str:
+def _label(name: str, view: xr.DataTree) -> str:
+    """A heading for one of several glaciers."""
+    return f"<h3>{html.escape(' '.join([name, str(view.attrs.get('rgi_id', ''))]).strip())}</h3>\n" if name else ""
+
+
+def _section(section: _Section, glacier: str, draws: xr.DataTree, folder: Path) -> str:
     import matplotlib
 
     from glacierbayes.report import figures, law_figures, parameter_figures
@@ -192,15 +210,14 @@ def _section(section: _Section, draws: xr.DataTree, folder: Path) -> str:
 
     rooms = (figures, parameter_figures, law_figures)
     make = next(getattr(room, section.figure) for room in rooms if hasattr(room, section.figure))
-    heading = f"<h2>{section.title}</h2>"
+    file = f"{glacier}_{section.figure}.png" if glacier else f"{section.figure}.png"
     try:
         with matplotlib.rc_context(STYLE):
-            make(draws).savefig(folder / f"{section.figure}.png")
+            make(draws).savefig(folder / file)
     except LeftOut as reason:
-        return f'{heading}\n<p class="left-out">{html.escape(str(reason))}</p>'
+        return f'<p class="left-out">{html.escape(str(reason))}</p>'
     return (
-        f'{heading}\n<figure><img src="{section.figure}.png" alt="{section.title}">'
-        f"<figcaption>{section.caption}</figcaption></figure>"
+        f'<figure><img src="{file}" alt="{section.title} {glacier}"><figcaption>{section.caption}</figcaption></figure>'
     )
 
 
@@ -258,7 +275,7 @@ def _fit(statistics: dict) -> str:
         ]
     else:
         lines.append("No geodetic mass balance was used.")
-    return "<h2>Model and observations</h2>\n" + "\n".join(f"<p>{line}</p>" for line in lines)
+    return "\n".join(f"<p>{line}</p>" for line in lines)
 
 
 def _table(found: list[Parameter], trust: Check) -> str:
@@ -289,7 +306,7 @@ def _table(found: list[Parameter], trust: Check) -> str:
 
 
 def _notes(draws: xr.DataTree) -> str:
-    notes = [EFFECTIVE] if "creep_parameter" in group(draws, "posterior") else []
+    notes = [EFFECTIVE] if any(str(n).endswith("creep_parameter") for n in group(draws, "posterior")) else []
     notes += [str(note) for note in json.loads(draws.attrs.get("notes", "[]"))]
     items = "".join(f"<li>{html.escape(note)}</li>" for note in notes)
     return f"<h2>Notes and scope</h2>\n<ul>{items}</ul>" if items else ""

@@ -55,6 +55,10 @@ def _curve(axis: Axes, after: xr.DataArray, before: xr.DataArray) -> None:
     axis.axhline(1.0, color="0.3", lw=0.7, ls="--", zorder=0)
     values = np.exp(np.nanquantile(before.values, BANDS[0][:2]))
     logarithmic(axis, "y", values[0] / 1.2, values[1] * 1.2)
+    if "data_at" in at.attrs:
+        places = np.atleast_1d(at.attrs["data_at"])
+        foot = axis.get_xaxis_transform()
+        axis.plot(places, np.full(places.size, 0.03), "|", color="black", ms=9, transform=foot, label="glaciers")
     axis.margins(x=0)
     axis.set(xlabel=_label(at), ylabel="factor")
     axis.legend()

@@ -10,6 +10,7 @@ import xarray as xr
 
 from glacierbayes import constants
 from glacierbayes.inference.diagnostics import Check, check, group, open_draws
+from glacierbayes.report.glaciers import glacier_views
 from glacierbayes.report.parameters import QUANTILES, LeftOut, Parameter, belongs, parameters
 
 LEAST_THICKNESS = 50.0  # m; thinner blocks say little about the flow and do not count in the statistics
@@ -66,11 +67,14 @@ def fit_statistics(draws: xr.DataTree | str | Path) -> dict:
         periods, balance_observed, balance_sigma (published), balance_modelled (posterior median),
         balance_difference_in_sigma (modelled minus observed).
 
+    Of several glaciers: all this by the name of the glacier.
+
     Raises:
         InputError: as `open_draws`.
     """
-    tree = open_draws(draws)
-    return _speed_statistics(tree) | _balance_statistics(tree)
+    views = glacier_views(open_draws(draws))
+    found = {name: _speed_statistics(view) | _balance_statistics(view) for name, view in views.items()}
+    return found.get("", found)
 
 
 def _speed_statistics(tree: xr.DataTree) -> dict:

@@ -1,0 +1,144 @@
+"""Synthetic observations of real and synthetic glaciers with a known law, made as satellites and products make them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+import glacierbayes as gb
+
+SPEED_SIGMA, SPEED_LENGTH = 5.0, 500.0  # of the velocity product, m per year; its correlation length, m
+BALANCE_SIGMA = 0.13  # m w.e. per year
+THICKNESS_SIGMA, THICKNESS_LENGTH = 0.1, 1000.0  # of the thickness product, share of the cell; m
+GAPS = 0.12  # share of the cells without velocity, in patches of some cells
+YEARS, IMAGES = (2000.0, 2020.0), 2018.0
+
+
+class Site(NamedTuple):
+    """A glacier as it is: geometry, and the temperature of its ice."""
+
+    glacier: gb.Glacier
+    temperature: float
+    block_size: float
+
+
+class Twin(NamedTuple):
+    """What a study is given of a glacier, and what it must find."""
+
+    glacier: gb.Glacier
+    observations: gb.Observations
+    temperature: float
+    creep: float
+    mean_speed: float
+
+
+def data_folder() -> Path:
+    """Where the real glaciers are.
+
+    Raises:
+        SystemExit: nowhere.
+    """
+    folder = Path(os.environ.get("GLACIERBAYES_DATA", Path(__file__).parents[2] / "shared/data"))
+    if not folder.is_dir():
+        raise SystemExit(f"{folder}: the real glaciers are not there; name their folder in GLACIERBAYES_DATA")
+    return folder
+
+
+def synthetic(depth: float, length: float, slope: float) -> gb.Glacier:
+    """A straight valley glacier, `depth` metres thick in the middle."""
+    spacing, half = 300.0, 1200.0
+    x, y = np.arange(spacing / 2, length + 1200, spacing), np.arange(-half - 450, half + 451, spacing)
+    along, across = (x[None] - 600) / (length - 600), y[:, None] / half
+    shape = np.sqrt(np.clip(1 - (2 * along - 1) ** 4, 0, None)) * np.clip(1 - across**2, 0, None)
+    surface = 3400.0 - slope * x[None] + 0.0 * across
+    wall = 500.0 * np.clip(np.abs(across) - 0.9, 0, None)
+    thickness = np.where(depth * shape > 10.0, depth * shape, 0.0)
+    return gb.Glacier(surface + wall - thickness, thickness, x, y, mask=thickness > 0)
+
+
+def real(name: str, resolution: float) -> gb.Glacier:
+    """Geometry of a real glacier."""
+    return gb.read_oggm(data_folder() / name, resolution=resolution)
+
+
+def smooth(rng: np.random.Generator, glacier: gb.Glacier, length: float) -> np.ndarray:
+    """A field of unit variance whose correlation falls to 1/e at about `length`, m."""
+    cell = abs(float(glacier.dx))
+    sigma = length / cell / 2
+    rim = int(np.ceil(4 * sigma))
+    rows, columns = glacier.bed.shape
+    noise = gaussian_filter(rng.normal(size=(rows + 2 * rim, columns + 2 * rim)), sigma, mode="constant")
+    response = np.zeros((2 * rim + 1, 2 * rim + 1))
+    response[rim, rim] = 1.0
+    norm = np.sqrt(np.sum(gaussian_filter(response, sigma, mode="constant") ** 2))
+    return noise[rim : rim + rows, rim : rim + columns] / norm
+
+
+def observe(site: Site, creep: float, seed: int, scale_sigma: float = 0.02, noise: bool = True) -> Twin:
+    """A glacier seen: velocity with correlated errors and gaps, a geodetic balance, a thickness product that is off.
+
+    Args:
+        site: the glacier as it is.
+        creep: its A, Pa-3 s-1.
+        seed: of all errors, and of its mass balance.
+        scale_sigma: of the thickness product's scale.
+        noise: whether anything is off at all.
+    """
+    rng = np.random.default_rng(seed)
+    glacier, share = site.glacier, float(noise)
+    surface, thickness = np.asarray(glacier.surface), np.asarray(glacier.thickness)
+    heights = surface[thickness > 0]
+    line = np.median(heights) + 100.0 * rng.normal()
+    balance = gb.mass_balance.LinearGradient(line, 0.0065 * np.exp(0.3 * rng.normal()))
+    history = gb.simulate(glacier, gb.laws.Glen(creep), balance, YEARS, (IMAGES,))
+    if not bool(history.ok):
+        raise RuntimeError(f"the run of a twin failed (creep {creep:g})")
+    speeds = [np.asarray(v) for v in history.surface_velocity(IMAGES)]
+    missing = smooth(rng, glacier, 600.0) > 1.175  # that share of a normal
+    seen = [v + share * SPEED_SIGMA * smooth(rng, glacier, SPEED_LENGTH) for v in speeds]
+    seen = [np.where(missing & noise, np.nan, v) for v in seen]
+
+    error = THICKNESS_SIGMA * smooth(rng, glacier, THICKNESS_LENGTH) + scale_sigma * rng.normal()
+    product = thickness * np.exp(share * error)
+    known = gb.Glacier(
+        surface - product, product, glacier.x, glacier.y, mask=glacier.mask, thickness_product="twin",
+        fields={"temperature": site.temperature},
+    )  # fmt: skip
+    velocity = gb.Velocity.from_grid(*seen, known, IMAGES, sigma=SPEED_SIGMA, block_size=site.block_size)
+    change = float(history.mass_change(*YEARS)) + share * BALANCE_SIGMA * rng.normal()
+    observations = gb.Observations(velocity, gb.GeodeticBalance(change, BALANCE_SIGMA, *YEARS))
+    speed = float(np.mean(np.hypot(*speeds)[thickness > 0]))
+    return Twin(known, observations, site.temperature, creep, speed)
+
+
+def sites() -> list[Site]:
+    """Ten glaciers from -22 to 0 degC, none between -14 and -8."""
+    return [
+        Site(real("RGI60-11.01450", 600.0), -22.0, 1200.0),
+        Site(synthetic(330.0, 9000.0, 0.10), -20.0, 900.0),
+        Site(synthetic(300.0, 8500.0, 0.11), -18.0, 900.0),
+        Site(synthetic(260.0, 8000.0, 0.13), -16.0, 900.0),
+        Site(synthetic(240.0, 7500.0, 0.14), -14.3, 900.0),
+        Site(synthetic(200.0, 7000.0, 0.14), -7.7, 900.0),
+        Site(real("RGI60-01.16195", 200.0), -6.0, 600.0),
+        Site(real("RGI60-07.01044", 224.0), -4.0, 672.0),
+        Site(real("RGI60-08.02650", 238.0), -2.0, 714.0),
+        Site(synthetic(160.0, 6000.0, 0.13), 0.0, 900.0),
+    ]
+
+
+def true_departure(temperature: np.ndarray) -> np.ndarray:
+    """Of the twins' ln A from Cuffey and Paterson's: up to a factor 3, smooth but for a kink at -5 degC."""
+    t = np.asarray(temperature)
+    return 0.5 * np.cos(2 * np.pi * (t + 22) / 16) + 0.05 * np.abs(t + 5) - 0.35
+
+
+def true_creep(temperature: np.ndarray) -> np.ndarray:
+    """A of the twins, Pa-3 s-1."""
+    table = np.asarray(gb.laws.cuffey_paterson(jnp.asarray(temperature, float)))
+    return table * np.exp(true_departure(temperature))
