@@ -18,3 +18,4 @@ def model(glacier, observations=None, *, balance="auto", start=2000.0, end=2020.
     save_at = () if observations is None else observations.years
     history = gb.simulate(glacier.scaled(scale), law, mass_balance, (start, end), save_at, leave_window=False)
     priors.observe(history, observations)
+    return history

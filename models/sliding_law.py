@@ -24,3 +24,4 @@ def model(glacier, observations=None, *, family="gaussian_process", balance="aut
     save_at = () if observations is None else observations.years
     history = gb.simulate(glacier.scaled(scale), law, mass_balance, (start, end), save_at, leave_window=False)
     priors.observe(history, observations)
+    return history

@@ -14,6 +14,7 @@ from glacierbayes import priors
 def model(glacier, observations=None, *, family="gaussian_process", balance="auto", start=2000.0, end=2020.0):
     """Options: family ("gaussian_process", "spline", "neural_network"), balance, start and end (decimal years)."""
     law = priors.creep_of_temperature(family)
+    histories = []
     for name, one, seen in priors.several(glacier, observations):
         with priors.scope(name):
             one, temperature = priors.with_temperature(priors.at_start(one, seen, start))
@@ -24,3 +25,5 @@ def model(glacier, observations=None, *, family="gaussian_process", balance="aut
             save_at = () if seen is None else seen.years
             history = gb.simulate(one.scaled(scale), law, mass_balance, (start, end), save_at, leave_window=False)
             priors.observe(history, seen)
+            histories.append(history)
+    return histories
