@@ -9,12 +9,14 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 from scipy.ndimage import gaussian_filter
+from scipy.stats import norm
 
 import glacierbayes as gb
 
 SPEED_SIGMA, SPEED_LENGTH = 5.0, 500.0  # of the velocity product, m per year; its correlation length, m
 BALANCE_SIGMA = 0.13  # m w.e. per year
 THICKNESS_SIGMA, THICKNESS_LENGTH = 0.1, 1000.0  # of the thickness product, share of the cell; m
+LONGEST = 10_200.0  # m; grids of one shape are compiled once
 GAPS = 0.12  # share of the cells without velocity, in patches of some cells
 YEARS, IMAGES = (2000.0, 2020.0), 2018.0
 
@@ -52,7 +54,7 @@ def data_folder() -> Path:
 def synthetic(depth: float, length: float, slope: float) -> gb.Glacier:
     """A straight valley glacier, `depth` metres thick in the middle."""
     spacing, half = 300.0, 1200.0
-    x, y = np.arange(spacing / 2, length + 1200, spacing), np.arange(-half - 450, half + 451, spacing)
+    x, y = np.arange(spacing / 2, LONGEST, spacing), np.arange(-half - 450, half + 451, spacing)
     along, across = (x[None] - 600) / (length - 600), y[:, None] / half
     shape = np.sqrt(np.clip(1 - (2 * along - 1) ** 4, 0, None)) * np.clip(1 - across**2, 0, None)
     surface = 3400.0 - slope * x[None] + 0.0 * across
@@ -75,8 +77,8 @@ def smooth(rng: np.random.Generator, glacier: gb.Glacier, length: float) -> np.n
     noise = gaussian_filter(rng.normal(size=(rows + 2 * rim, columns + 2 * rim)), sigma, mode="constant")
     response = np.zeros((2 * rim + 1, 2 * rim + 1))
     response[rim, rim] = 1.0
-    norm = np.sqrt(np.sum(gaussian_filter(response, sigma, mode="constant") ** 2))
-    return noise[rim : rim + rows, rim : rim + columns] / norm
+    spread = np.sqrt(np.sum(gaussian_filter(response, sigma, mode="constant") ** 2))
+    return noise[rim : rim + rows, rim : rim + columns] / spread
 
 
 def observe(site: Site, creep: float, seed: int, scale_sigma: float = 0.02, noise: bool = True) -> Twin:
@@ -99,7 +101,7 @@ def observe(site: Site, creep: float, seed: int, scale_sigma: float = 0.02, nois
     if not bool(history.ok):
         raise RuntimeError(f"the run of a twin failed (creep {creep:g})")
     speeds = [np.asarray(v) for v in history.surface_velocity(IMAGES)]
-    missing = smooth(rng, glacier, 600.0) > 1.175  # that share of a normal
+    missing = smooth(rng, glacier, 600.0) > norm.isf(GAPS)
     seen = [v + share * SPEED_SIGMA * smooth(rng, glacier, SPEED_LENGTH) for v in speeds]
     seen = [np.where(missing & noise, np.nan, v) for v in seen]
 
@@ -120,15 +122,15 @@ def sites() -> list[Site]:
     """Ten glaciers from -22 to 0 degC, none between -14 and -8."""
     return [
         Site(real("RGI60-11.01450", 600.0), -22.0, 1200.0),
-        Site(synthetic(330.0, 9000.0, 0.10), -20.0, 900.0),
-        Site(synthetic(300.0, 8500.0, 0.11), -18.0, 900.0),
-        Site(synthetic(260.0, 8000.0, 0.13), -16.0, 900.0),
-        Site(synthetic(240.0, 7500.0, 0.14), -14.3, 900.0),
-        Site(synthetic(200.0, 7000.0, 0.14), -7.7, 900.0),
-        Site(synthetic(190.0, 6600.0, 0.15), -6.0, 900.0),
+        Site(synthetic(380.0, 9000.0, 0.10), -20.0, 900.0),
+        Site(synthetic(350.0, 8500.0, 0.11), -18.0, 900.0),
+        Site(synthetic(320.0, 8000.0, 0.13), -16.0, 900.0),
+        Site(synthetic(300.0, 7500.0, 0.14), -14.3, 900.0),
+        Site(synthetic(220.0, 7000.0, 0.14), -7.7, 900.0),
+        Site(synthetic(210.0, 6600.0, 0.15), -6.0, 900.0),
         Site(real("RGI60-07.01044", 224.0), -4.0, 672.0),
         Site(real("RGI60-08.02650", 238.0), -2.0, 714.0),
-        Site(synthetic(160.0, 6000.0, 0.13), 0.0, 900.0),
+        Site(synthetic(190.0, 6000.0, 0.13), 0.0, 900.0),
     ]
 
 
