@@ -19,12 +19,13 @@ import glacierbayes as gb
 from glacierbayes import priors
 
 YEARS = (2000.0, 2020.0)
-GRADIENT = np.log(0.0065)  # prior median of the balance gradient, per year
+GRADIENT, GRADIENT_FACTOR = 0.0065, 1.25  # prior of the balance gradient, per year
+TOLERANCE = 0.03  # m
 DROP = 25.0  # of the log likelihood, at which a table may end
 
 
 class Response(eqx.Module):
-    """Block velocities and mass change as polynomials of log A, log scale, balance and log gradient.
+    """Block velocities and mass change as polynomials of log A, log scale, balance and its gradient.
 
     Attributes:
         middle, half: centre and half-width of the box, by parameter.
@@ -100,7 +101,7 @@ class Seen(eqx.Module):
 def balance_at(creep, scale, balance, height: float) -> Float[Array, " 4"]:
     """The coordinates of a response: log A, log scale, balance at the mean elevation and log gradient."""
     at_height = balance.gradient * (height - balance.ela)
-    return jnp.stack([jnp.log(creep), jnp.log(scale), at_height, jnp.log(balance.gradient)])
+    return jnp.stack([jnp.log(creep), jnp.log(scale), at_height, balance.gradient])
 
 
 def _polynomials(x: Array, size: int) -> Array:
@@ -114,12 +115,13 @@ def _unscale(values: Array, at: Array) -> Array:
 
 @partial(jax.jit, static_argnames="height")
 def exact(glacier: gb.Glacier, observations: gb.Observations, at: Float[Array, " 4"], height: float) -> Array:
-    """Velocities of the blocks (flat) and mass change at log A, log scale, balance and log gradient."""
-    gradient = jnp.exp(at[3])
-    balance = gb.mass_balance.LinearGradient(height - at[2] / gradient, gradient)
+    """Velocities of the blocks (flat) and mass change at log A, log scale, balance and its gradient."""
+    balance = gb.mass_balance.LinearGradient(height - at[2] / at[3], at[3])
     years = observations.years
     law = gb.laws.Glen(jnp.exp(at[0]))
-    history = gb.simulate(glacier.scaled(jnp.exp(at[1])), law, balance, YEARS, years, leave_window=False)
+    thicker = glacier.scaled(jnp.exp(at[1]))
+    # where the number of steps changes a response jumps by the error in time, and no polynomial follows that
+    history = gb.simulate(thicker, law, balance, YEARS, years, tolerance=TOLERANCE, leave_window=False)
     return jnp.append(observations.velocity.predict(history).ravel(), history.mass_change(*YEARS))
 
 
@@ -128,7 +130,7 @@ def tabulate(glacier, observations, low: np.ndarray, high: np.ndarray, sizes: tu
 
     Args:
         glacier, observations: of one glacier.
-        low, high: corners: log A, log scale, balance at the mean elevation (m w.e. per year), log gradient (per year).
+        low, high: corners: log A, log scale, balance at the mean elevation (m w.e. per year), gradient (per year).
         sizes: nodes along each.
     """
     height = mean_height(glacier)
@@ -167,16 +169,16 @@ def tabulate_what_data_allow(glacier, observations, creep: float, scale_sigma: f
     for one in tried:
         value = np.asarray(exact(glacier, observations, jnp.asarray([one, *at[1:]]), height))[:-1]
         off = value - np.asarray(observations.velocity.velocity).ravel()
-        # a small discrepancy and a large one: what either holds possible is kept
-        heights.append([np.sum(-2.5 * np.log1p(off**2 / (4 * s**2)) - np.log(s)) for s in (6.0, 30.0)])
+        # as data with the scale that suits them best
+        heights.append(max(np.sum(-2.5 * np.log1p(off**2 / (4 * s**2)) - np.log(s)) for s in (6.0, 9.0, 13.0, 20.0)))
     heights = np.nan_to_num(np.array(heights), nan=-np.inf)
-    kept, step = tried[(heights > heights.max(0) - DROP).any(1)], tried[1] - tried[0]
+    kept, step = tried[heights > heights.max() - DROP], tried[1] - tried[0]
     low, high = max(low, kept.min() - 1.5 * step), min(high, kept.max() + 1.5 * step)
-    reach = np.array([4.5 * np.log1p(scale_sigma), 0.9, 1.6])
-    sizes = (5 + round(1.5 * (high - low)), 3 if scale_sigma < 0.05 else 7, 6, 5)
-    return tabulate(
-        glacier, observations, np.array([low, *(at[1:] - reach)]), np.array([high, *(at[1:] + reach)]), sizes
-    )
+    wide, steepest = 4 * np.log1p(scale_sigma), GRADIENT_FACTOR**3
+    below = np.array([low, -wide, at[2] - 0.9, GRADIENT / steepest])
+    above = np.array([high, wide, at[2] + 0.9, GRADIENT * steepest])
+    sizes = (6 + round(1.5 * (high - low)), 4 if scale_sigma < 0.05 else 8, 5, 7)
+    return tabulate(glacier, observations, below, above, sizes)
 
 
 def mean_height(glacier: gb.Glacier) -> float:

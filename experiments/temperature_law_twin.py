@@ -24,9 +24,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
+import numpyro.distributions as dist
 import twins
 import xarray as xr
-from response import YEARS, Exact, Response, balance_at, exact, tabulate_what_data_allow
+from response import GRADIENT, GRADIENT_FACTOR, Exact, Response, balance_at, exact, tabulate_what_data_allow
 
 import glacierbayes as gb
 from glacierbayes import priors
@@ -51,7 +52,10 @@ def program(tables: list[Response] | list[Exact], family: str, scale_sigma: floa
                 creep = law.creep(jnp.asarray(temperature))
                 priors.derived("creep_parameter", creep, "Pa-3 s-1", "creep parameter of the glacier")
                 scale = priors.thickness_scale(1 + scale_sigma)
-                balance = priors.mass_balance(one, seen, YEARS, "LinearGradient")
+                line = priors.sample("equilibrium_line", dist.Normal(table.height, 200.0), "m", "equilibrium line")
+                steep = priors.lognormal(GRADIENT, GRADIENT_FACTOR)
+                gradient = priors.sample("balance_gradient", steep, "yr-1", "mass balance gradient")
+                balance = gb.mass_balance.LinearGradient(line, gradient)
                 found = table.seen(creep, scale, balance)
                 numpyro.factor("inside", -50.0 * found.outside)
                 priors.observe(found, seen)

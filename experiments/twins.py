@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from response import GRADIENT, GRADIENT_FACTOR
 from scipy.ndimage import gaussian_filter
 from scipy.stats import norm
 
@@ -16,7 +17,7 @@ import glacierbayes as gb
 SPEED_SIGMA, SPEED_LENGTH = 5.0, 500.0  # of the velocity product, m per year; its correlation length, m
 BALANCE_SIGMA = 0.13  # m w.e. per year
 THICKNESS_SIGMA, THICKNESS_LENGTH = 0.1, 1000.0  # of the thickness product, share of the cell; m
-LONGEST = 10_200.0  # m; grids of one shape are compiled once
+LENGTH, ROOM = 8000.0, 1900.0  # of synthetic glaciers and of the grid before them, m; one shape is compiled once
 GAPS = 0.12  # share of the cells without velocity, in patches of some cells
 YEARS, IMAGES = (2000.0, 2020.0), 2018.0
 
@@ -51,11 +52,11 @@ def data_folder() -> Path:
     return folder
 
 
-def synthetic(depth: float, length: float, slope: float) -> gb.Glacier:
+def synthetic(depth: float, slope: float) -> gb.Glacier:
     """A straight valley glacier, `depth` metres thick in the middle."""
     spacing, half = 300.0, 1200.0
-    x, y = np.arange(spacing / 2, LONGEST, spacing), np.arange(-half - 450, half + 451, spacing)
-    along, across = (x[None] - 600) / (length - 600), y[:, None] / half
+    x, y = np.arange(spacing / 2, LENGTH + ROOM, spacing), np.arange(-half - 450, half + 451, spacing)
+    along, across = (x[None] - 600) / (LENGTH - 600), y[:, None] / half
     shape = np.sqrt(np.clip(1 - (2 * along - 1) ** 4, 0, None)) * np.clip(1 - across**2, 0, None)
     surface = 3400.0 - slope * x[None] + 0.0 * across
     wall = 500.0 * np.clip(np.abs(across) - 0.9, 0, None)
@@ -96,7 +97,7 @@ def observe(site: Site, creep: float, seed: int, scale_sigma: float = 0.02, nois
     surface, thickness = np.asarray(glacier.surface), np.asarray(glacier.thickness)
     heights = surface[thickness > 0]
     line = np.median(heights) + 100.0 * rng.normal()
-    balance = gb.mass_balance.LinearGradient(line, 0.0065 * np.exp(0.3 * rng.normal()))
+    balance = gb.mass_balance.LinearGradient(line, GRADIENT * GRADIENT_FACTOR ** rng.normal())
     history = gb.simulate(glacier, gb.laws.Glen(creep), balance, YEARS, (IMAGES,))
     if not bool(history.ok):
         raise RuntimeError(f"the run of a twin failed (creep {creep:g})")
@@ -122,15 +123,15 @@ def sites() -> list[Site]:
     """Ten glaciers from -22 to 0 degC, none between -14 and -8."""
     return [
         Site(real("RGI60-11.01450", 600.0), -22.0, 1200.0),
-        Site(synthetic(380.0, 9000.0, 0.10), -20.0, 900.0),
-        Site(synthetic(350.0, 8500.0, 0.11), -18.0, 900.0),
-        Site(synthetic(320.0, 8000.0, 0.13), -16.0, 900.0),
-        Site(synthetic(300.0, 7500.0, 0.14), -14.3, 900.0),
-        Site(synthetic(220.0, 7000.0, 0.14), -7.7, 900.0),
-        Site(synthetic(210.0, 6600.0, 0.15), -6.0, 900.0),
+        Site(synthetic(380.0, 0.10), -20.0, 900.0),
+        Site(synthetic(350.0, 0.11), -18.0, 900.0),
+        Site(synthetic(320.0, 0.13), -16.0, 900.0),
+        Site(synthetic(300.0, 0.14), -14.3, 900.0),
+        Site(synthetic(220.0, 0.14), -7.7, 900.0),
+        Site(synthetic(210.0, 0.15), -6.0, 900.0),
         Site(real("RGI60-07.01044", 224.0), -4.0, 672.0),
         Site(real("RGI60-08.02650", 238.0), -2.0, 714.0),
-        Site(synthetic(190.0, 6000.0, 0.13), 0.0, 900.0),
+        Site(synthetic(190.0, 0.13), 0.0, 900.0),
     ]
 
 
