@@ -17,16 +17,16 @@ import time
 from pathlib import Path
 
 import equinox as eqx
-import jax
+import jax.numpy as jnp
 import numpy as np
 import twins
-from response import Exact, tabulate_what_data_allow
+from numpyro import handlers
+from response import GRADIENT, GRADIENT_FACTOR, batch, exact, untabulated
 from scipy.stats import binom
 from temperature_law_twin import band, functions, program
 
 import glacierbayes as gb
-from glacierbayes import priors
-from glacierbayes.inference.problem import Problem
+from glacierbayes import constants, priors
 
 LEVELS = (0.5, 0.8, 0.95)
 SCALE_SIGMA = 0.02
@@ -34,33 +34,57 @@ SETTINGS = {"chains": 2, "warmup": 150, "draws": 250}
 TRIES = 20  # of a draw whose solve fails somewhere
 
 
-def repetition(family: str, seed: int, seen: list[twins.Twin], folder: Path) -> dict:
-    """One truth, its data, its posterior."""
-    began = time.monotonic()
+def draw(family: str, seed: int, seen: list[twins.Twin]) -> tuple[np.ndarray, np.ndarray, list[gb.Observations]]:
+    """Weights of the law, creep parameters and data: all from the prior and the likelihood, runs exact.
+
+    Draws outside the tables' widest box, which the posterior cannot reach, or whose run fails, are drawn again.
+    """
     glaciers, placeholders = (tuple(getattr(t, name) for t in seen) for name in ("glacier", "observations"))
-    exact = [Exact.of(t.glacier, t.observations) for t in seen]
-    problem = Problem(program(exact, family, SCALE_SIGMA), glaciers, placeholders, {})
-    keys = jax.random.split(jax.random.key(seed), 2 * TRIES)
-    for vector, noise in zip(keys[::2], keys[1::2], strict=True):
-        said = problem.evaluate(problem.prior_vector(vector), noise)
-        if all(np.all(np.isfinite(value)) for value in said["predictive"].values()):
+    bare = untabulated(glaciers, placeholders)
+    rng = np.random.default_rng(seed)
+    for _ in range(TRIES):
+        with handlers.trace() as sites, handlers.seed(rng_seed=int(rng.integers(2**31))):
+            program(bare, family, SCALE_SIGMA)()
+        value = {name: np.asarray(site["value"]) for name, site in sites.items()}
+        gradient, creep = value["balance_gradient"], value["creep_parameter"]
+        change = gradient * (np.asarray(bare.height) - value["equilibrium_line"])
+        at = np.stack([np.log(creep), np.log(value["thickness_scale"]), change, gradient], -1)
+        steep = np.abs(np.log(gradient / GRADIENT)) > 3 * np.log(GRADIENT_FACTOR)
+        far = np.abs(np.log(creep / priors.TYPICAL_CREEP)) > 3.5 * priors.CREEP_DEPARTURE
+        shows = [exact(t.glacier, t.observations, place) for t, place in zip(seen, at, strict=True)]
+        if not np.any(steep | far) and all(np.all(np.isfinite(one)) for one in shows):
             break
     else:
         raise RuntimeError(f"no draw of the prior could be solved in {TRIES} tries (seed {seed})")
-    observations, tables = [], []
-    for number, twin in enumerate(seen, 1):
-        values = [said["predictive"][f"glacier{number}_{name}"] for name in ("velocity", "geodetic_balance")]
-        one = eqx.tree_at(lambda o: (o.velocity.velocity, o.geodetic.balance), twin.observations, tuple(values))
-        observations.append(one)
-        creep = float(said["derived"][f"glacier{number}_creep_parameter"])
-        tables.append(tabulate_what_data_allow(twin.glacier, one, creep, SCALE_SIGMA))
+    errors = value["velocity_discrepancy"], value["velocity_correlation_length"]
+    roots = np.linalg.cholesky(np.asarray(bare.covariance(twins.SPEED_SIGMA, *map(jnp.asarray, errors))))
+    data = []
+    for i, (twin, one, root) in enumerate(zip(seen, shows, roots, strict=True)):
+        freedom, density = value["velocity_degrees_of_freedom"][i], value["volume_change_density"][i]
+        noise = root @ rng.normal(size=(len(root), 2)) * np.sqrt(freedom / rng.chisquare(freedom, 2))
+        velocity = one[:-1].reshape(-1, 2)
+        velocity = velocity + noise[: len(velocity)]
+        balance = one[-1] * constants.VOLUME_CHANGE_DENSITY / density
+        balance += float(bare.balance_sigma[i]) * rng.normal()
+        fields = jnp.asarray(velocity), jnp.asarray([balance])
+        data.append(eqx.tree_at(lambda o: (o.velocity.velocity, o.geodetic.balance), twin.observations, fields))
+    return value["creep_departure_weights"], creep, data
+
+
+def repetition(family: str, seed: int, seen: list[twins.Twin], folder: Path) -> dict:
+    """One truth, its data, its posterior."""
+    began = time.monotonic()
+    weights, creeps, data = draw(family, seed, seen)
+    tables = batch([t.glacier for t in seen], data, creeps, SCALE_SIGMA)
+    # the share of the density in sigma follows from the observed balance: as it was when the data were drawn
+    bare = untabulated([t.glacier for t in seen], [t.observations for t in seen])
+    tables = eqx.tree_at(lambda b: b.balance_sigma, tables, bare.balance_sigma)
     ready = time.monotonic() - began
     path = folder / f"{family}{seed}.nc"
     of = program(tables, family, SCALE_SIGMA)
-    draws = gb.infer(of, glaciers, tuple(observations), output=path, seed=seed, resume=True, **SETTINGS)
-    weights = draws["posterior"]["creep_departure_weights"].values
-    after = functions(family, weights.reshape(-1, weights.shape[-1]))
-    truth = functions(family, np.asarray(said["sites"]["creep_departure_weights"])[None])[0]
+    draws = gb.infer(of, None, None, output=path, seed=seed, **SETTINGS)
+    drawn = draws["posterior"]["creep_departure_weights"].values
+    after, truth = functions(family, drawn.reshape(-1, drawn.shape[-1])), functions(family, weights[None])[0]
     inside = {}
     for level in LEVELS:
         low, high = band(after, level)

@@ -27,7 +27,7 @@ import numpyro
 import numpyro.distributions as dist
 import twins
 import xarray as xr
-from response import GRADIENT, GRADIENT_FACTOR, Exact, Response, balance_at, exact, tabulate_what_data_allow
+from response import GRADIENT, GRADIENT_FACTOR, Batch, batch, exact
 
 import glacierbayes as gb
 from glacierbayes import priors
@@ -41,24 +41,22 @@ FULL = {"chains": 4, "warmup": 400, "draws": 1000}
 RECHECKED, PRIOR_DRAWS = 50, 4000
 
 
-def program(tables: list[Response] | list[Exact], family: str, scale_sigma: float):
-    """`models/temperature_law.py` with interpolated responses."""
+def program(batch: Batch, family: str, scale_sigma: float):
+    """`models/temperature_law.py` with interpolated responses, the glaciers in one array."""
+    shape = batch.height.shape
 
-    def model(glacier, observations=None):
+    def model(glacier=None, observations=None):
         law = priors.creep_of_temperature(family)
-        for (name, one, seen), table in zip(priors.several(glacier, observations), tables, strict=True):
-            with priors.scope(name):
-                _, temperature = priors.with_temperature(one)
-                creep = law.creep(jnp.asarray(temperature))
-                priors.derived("creep_parameter", creep, "Pa-3 s-1", "creep parameter of the glacier")
-                scale = priors.thickness_scale(1 + scale_sigma)
-                line = priors.sample("equilibrium_line", dist.Normal(table.height, 200.0), "m", "equilibrium line")
-                steep = priors.lognormal(GRADIENT, GRADIENT_FACTOR)
-                gradient = priors.sample("balance_gradient", steep, "yr-1", "mass balance gradient")
-                balance = gb.mass_balance.LinearGradient(line, gradient)
-                found = table.seen(creep, scale, balance)
-                numpyro.factor("inside", -50.0 * found.outside)
-                priors.observe(found, seen)
+        creep = law.creep(batch.temperature)
+        priors.derived("creep_parameter", creep, "Pa-3 s-1", "creep parameter of a glacier")
+        factor = priors.lognormal(1.0, 1 + scale_sigma).expand(shape)
+        scale = priors.sample("thickness_scale", factor, "1", "factor on the ice thickness")
+        line = priors.sample("equilibrium_line", dist.Normal(batch.height, 200.0), "m", "equilibrium line altitude")
+        steep = priors.lognormal(GRADIENT, GRADIENT_FACTOR).expand(shape)
+        gradient = priors.sample("balance_gradient", steep, "yr-1", "mass balance gradient")
+        at = jnp.stack([jnp.log(creep), jnp.log(scale), gradient * (batch.height - line), gradient], -1)
+        errors, density = priors.velocity_errors(shape), priors.volume_change_density(shape)
+        numpyro.factor("data", batch.log_density(at, twins.SPEED_SIGMA, errors, density))
 
     return model
 
@@ -110,23 +108,21 @@ def score(draws: np.ndarray, prior: np.ndarray, has_data: np.ndarray) -> dict[st
     }
 
 
-def recheck(draws: xr.DataTree, family: str, tables: list[Response], seen: list[twins.Twin]) -> dict[str, float]:
+def recheck(draws: xr.DataTree, batch: Batch, seen: list[twins.Twin]) -> dict[str, float]:
     """Largest error of the tables over the sigma of the data (5 m per year, 0.13 m w.e. per year), on some draws."""
     posterior = draws["posterior"].to_dataset().stack(sample=("chain", "draw"))
+    names = ("creep_parameter", "thickness_scale", "equilibrium_line", "balance_gradient")
+    creep, scale, line, gradient = (posterior[name].transpose("sample", ...).values for name in names)
+    at = np.stack([np.log(creep), np.log(scale), gradient * (np.asarray(batch.height) - line), gradient], -1)
     worst = []
-    for index in np.random.default_rng(0).choice(posterior.sizes["sample"], RECHECKED, replace=False):
-        one = {name: values.values[..., index] for name, values in posterior.data_vars.items()}
-        largest = 0.0
-        for number, (table, twin) in enumerate(zip(tables, seen, strict=True), 1):
-            names = ("creep_parameter", "thickness_scale", "equilibrium_line", "balance_gradient")
-            creep, scale, line, gradient = (one[f"glacier{number}_{name}"] for name in names)
-            balance = gb.mass_balance.LinearGradient(line, gradient)
-            at = balance_at(creep, scale, balance, table.height)
-            true = np.asarray(exact(twin.glacier, twin.observations, at, table.height))
-            found = table.seen(creep, scale, balance)
-            speed = np.max(np.abs(true[:-1] - np.asarray(found.velocity).ravel())) / twins.SPEED_SIGMA
-            largest = max(largest, speed, abs(true[-1] - float(found.change)) / twins.BALANCE_SIGMA)
-        worst.append(largest)
+    for index in np.random.default_rng(0).choice(len(at), RECHECKED, replace=False):
+        velocity, change, _ = map(np.asarray, batch.seen(jnp.asarray(at[index])))
+        off = 0.0
+        for twin, place, speeds, lost in zip(seen, at[index], velocity, change, strict=True):
+            true = exact(twin.glacier, twin.observations, place)
+            off = max(off, np.max(np.abs(true[:-1] - speeds.ravel()[: true.size - 1])) / twins.SPEED_SIGMA)
+            off = max(off, abs(true[-1] - lost) / twins.BALANCE_SIGMA)
+        worst.append(off)
     return {"median": float(np.median(worst)), "largest": float(np.max(worst))}
 
 
@@ -143,23 +139,22 @@ def study(output: Path, scale_sigma: float, settings: dict[str, int], seed: int)
     for twin in seen:
         count = len(twin.observations.velocity.velocity)
         print(f"{twin.temperature:6.1f} degC: mean speed {twin.mean_speed:5.1f} m per year, {count} blocks", flush=True)
-    tables = [tabulate_what_data_allow(t.glacier, t.observations, t.creep, scale_sigma) for t in seen]
-    sizes = [int(np.prod(table.coefficients.shape[:4])) for table in tables]
-    print(f"{sum(sizes)} exact solves, {time.monotonic() - began:.0f} s", flush=True)
+    glaciers, observations = (tuple(getattr(t, name) for t in seen) for name in ("glacier", "observations"))
+    tables = batch(glaciers, observations, [t.creep for t in seen], scale_sigma)
+    print(f"{np.prod(tables.coefficients.shape[:5])} exact solves, {time.monotonic() - began:.0f} s", flush=True)
     known = np.array([t.temperature for t in seen if t.mean_speed > twins.SPEED_SIGMA])
     has_data = np.min(np.abs(TEMPERATURES[:, None] - known), 1) <= NEAR
     truth = twins.true_creep(TEMPERATURES)
-    glaciers, observations = (tuple(getattr(t, name) for t in seen) for name in ("glacier", "observations"))
     result, scores, modes = {}, {}, {}
     for family in priors.FAMILIES:
         of = program(tables, family, scale_sigma)
         path = folder / f"{family}.nc"
         began = time.monotonic()
-        draws = gb.infer(of, glaciers, observations, output=path, seed=seed, resume=True, **settings)
+        draws = gb.infer(of, None, None, output=path, seed=seed, resume=True, **settings)
         posterior = draws["posterior"]["creep_departure_weights"].values
         after = functions(family, posterior.reshape(-1, posterior.shape[-1]))
         before = prior_functions(family, seed)
-        problem = Problem(of, glaciers, observations, {})
+        problem = Problem(of, None, None, {})
         place = problem.evaluate(jnp.asarray(find_start(problem, seed)["mode"]), jax.random.key(0))["sites"]
         modes[family] = functions(family, np.asarray(place["creep_departure_weights"])[None])[0]
         trust = gb.check(draws)
@@ -174,7 +169,7 @@ def study(output: Path, scale_sigma: float, settings: dict[str, int], seed: int)
             "gradients": int(draws["sample_stats"]["n_steps"].sum()),
             "seconds": time.monotonic() - began,
             "sampling_seconds_all_chains": float(draws.attrs["sampling_seconds"]),
-            "table_error_over_sigma": recheck(draws, family, tables, seen),
+            "table_error_over_sigma": recheck(draws, tables, seen),
             "mode_error_in_the_gap": float(
                 modes[family][np.argmin(np.abs(TEMPERATURES - GAP))] - np.log(truth[TEMPERATURES == GAP][0])
             ),

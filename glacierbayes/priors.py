@@ -329,33 +329,39 @@ def _temperature_index(glacier: Glacier, years: tuple[float, float], expected: f
 # Observations -------------------------------------------------------------------------------------------------
 
 
+def velocity_errors(shape: tuple[int, ...] = ()) -> tuple[Array, Array, Array]:
+    """What shallow ice cannot say of a block: its scale (m per year), correlation length (m) and tails (Student-t).
+
+    Correlated over some kilometres (a few valley widths).
+
+    Args:
+        shape: for a batch of glaciers.
+    """
+    wide, far = lognormal(10.0, 2.5).expand(shape), lognormal(2000.0, 2.0).expand(shape)
+    scale = "scale of what shallow ice cannot say of a block"
+    discrepancy = sample("velocity_discrepancy", wide, "m yr-1", scale)
+    length = sample("velocity_correlation_length", far, "m", "correlation length of the discrepancy")
+    tails = dist.Gamma(2.0, 0.1).expand(shape)
+    freedom = sample("velocity_degrees_of_freedom", tails, "1", "degrees of freedom of the Student-t")
+    return discrepancy, length, freedom
+
+
+def volume_change_density(shape: tuple[int, ...] = ()) -> Array:
+    """Density of the volume change, 850 +- 60 kg m-3 (Huss 2013, doi 10.5194/tc-7-877-2013); shape of a batch."""
+    prior = dist.Normal(constants.VOLUME_CHANGE_DENSITY, constants.VOLUME_CHANGE_DENSITY_SIGMA).expand(shape)
+    return sample("volume_change_density", prior, "kg m-3", "density of the volume change")
+
+
 def observe(history: History, observations: Observations | None) -> None:
     """The likelihood of everything that was seen, with its error model.
 
-    Velocity: Student-t with a fitted discrepancy, what shallow ice cannot say about a block, correlated over a
-    fitted length of some kilometres (a few valley widths). Geodetic balance: the
-    density of the volume change is a latent, 850 +- 60 kg m-3 (Huss 2013), its share taken out of the sigma.
-    A failed solve has density zero.
+    Velocity: see `velocity_errors`. Geodetic balance: the density of the volume change is a latent, its share taken
+    out of the sigma. A failed solve has density zero.
     """
     numpyro.factor("solver", jnp.where(history.ok, 0.0, -jnp.inf))
     if observations is None:
         return
     if observations.velocity is not None:
-        discrepancy = sample(
-            "velocity_discrepancy", lognormal(10.0, 2.5), "m yr-1", "scale of what shallow ice cannot say of a block"
-        )
-        length = sample(
-            "velocity_correlation_length", lognormal(2000.0, 2.0), "m", "correlation length of the discrepancy"
-        )
-        freedom = sample(
-            "velocity_degrees_of_freedom", dist.Gamma(2.0, 0.1), "1", "degrees of freedom of the Student-t"
-        )
-        observations.velocity.sample(history, discrepancy, length, freedom)
+        observations.velocity.sample(history, *velocity_errors())
     if observations.geodetic is not None:
-        density = sample(
-            "volume_change_density",
-            dist.Normal(constants.VOLUME_CHANGE_DENSITY, constants.VOLUME_CHANGE_DENSITY_SIGMA),
-            "kg m-3",
-            "density of the volume change",
-        )
-        observations.geodetic.sample(history, density)
+        observations.geodetic.sample(history, volume_change_density())

@@ -91,7 +91,7 @@ class Problem:
         """
         values = {name: self._transforms[name](z) for name, z in self._unravel(vector).items()}
         trace = self._trace(handlers.seed(handlers.substitute(self.model, data=values), key))
-        keys = jax.random.split(key, max(len(self.observed), 1))
+        keys = jax.random.split(key, max(len(self.observed), 1))[: len(self.observed)]
         distributions = {name: trace[name]["fn"] for name in self.observed}
         return {
             "sites": {name: jnp.asarray(values[name]) for name in self.names},

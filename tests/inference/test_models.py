@@ -1,7 +1,10 @@
 """Model files: found, read, refused."""
 
+import numpyro
+import numpyro.distributions as dist
 import pytest
 
+import glacierbayes as gb
 from glacierbayes.errors import InputError
 from glacierbayes.inference.models import find_model, model_names
 
@@ -42,3 +45,12 @@ def test_broken_files_are_named(tmp_path, text, message):
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match="not there"):
         find_model(tmp_path / "absent.py")
+
+
+def test_a_likelihood_may_be_a_factor_alone(tmp_path):
+    def model(glacier, observations=None):
+        z = numpyro.sample("z", dist.Normal(0.0, 1.0))
+        numpyro.factor("data", -0.5 * (z - 1.0) ** 2)
+
+    draws = gb.infer(model, None, None, chains=1, draws=4, warmup=1, output=tmp_path / "f.nc")
+    assert draws["posterior"]["z"].shape == (1, 4)
