@@ -36,8 +36,8 @@ from glacierbayes.inference.problem import Problem
 
 TEMPERATURES = np.arange(-22.0, 0.01, 0.5)
 GAP, NEAR = -11.0, 0.5  # degC: the gap's middle; how far from a glacier there are data
-QUICK = {"chains": 2, "warmup": 250, "draws": 500}
-FULL = {"chains": 4, "warmup": 400, "draws": 1000}
+QUICK = {"chains": 2, "warmup": 300, "draws": 800}
+FULL = {"chains": 4, "warmup": 500, "draws": 1500}
 RECHECKED, PRIOR_DRAWS = 50, 4000
 
 
@@ -229,7 +229,7 @@ def main() -> None:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--quick", action="store_true", help="2 x 500 draws instead of 4 x 1000")
+    parser.add_argument("--quick", action="store_true", help="2 x 800 draws instead of 4 x 1500")
     parser.add_argument("--scale", type=float, default=0.02, help="of the thickness, uncertainty as a share")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()

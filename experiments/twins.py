@@ -119,15 +119,15 @@ def sites() -> list[Site]:
     """Ten glaciers from -22 to 0 degC, none between -14 and -8."""
     return [
         Site(real("RGI60-11.01450", 600.0), -22.0, 2400.0),
-        Site(synthetic(380.0, 0.10), -20.0, 900.0),
-        Site(synthetic(350.0, 0.11), -18.0, 900.0),
-        Site(synthetic(320.0, 0.13), -16.0, 900.0),
-        Site(synthetic(300.0, 0.14), -14.3, 900.0),
-        Site(synthetic(220.0, 0.14), -7.7, 900.0),
-        Site(synthetic(210.0, 0.15), -6.0, 900.0),
+        Site(synthetic(430.0, 0.10), -20.0, 900.0),
+        Site(synthetic(400.0, 0.11), -18.0, 900.0),
+        Site(synthetic(370.0, 0.13), -16.0, 900.0),
+        Site(synthetic(340.0, 0.14), -14.3, 900.0),
+        Site(synthetic(255.0, 0.14), -7.7, 900.0),
+        Site(synthetic(240.0, 0.15), -6.0, 900.0),
         Site(real("RGI60-07.01044", 224.0), -4.0, 672.0),
         Site(real("RGI60-08.02650", 238.0), -2.0, 714.0),
-        Site(synthetic(190.0, 0.13), 0.0, 900.0),
+        Site(synthetic(215.0, 0.13), 0.0, 900.0),
     ]
 
 
