@@ -26,8 +26,8 @@ YEARS, IMAGES = (2000.0, 2020.0), 2018.0
 GRADIENT, GRADIENT_FACTOR = 0.0065, 1.25  # prior of the balance gradient, per year
 TOLERANCE = 0.03  # m
 DROP = 25.0  # of the log likelihood, at which a table may end
-NODES = (15, 5, 7)  # along log A, balance and its gradient
-SCALE_NODES = {0.02: 4, 0.2: 8}  # along the scale, by its uncertainty
+NODES = (15, 5, 8)  # along log A, balance and its gradient
+LITTLE, FEW_NODES, MANY_NODES = 0.1, 5, 9  # along the scale, where it is uncertain by less than the first, and else
 
 
 class Batch(eqx.Module):
@@ -38,6 +38,7 @@ class Batch(eqx.Module):
             gradient (per year).
         coefficients: of Chebyshev polynomials; the last axis is the components of the blocks, then the mass change.
         height: mean elevation of the surface, m.
+        scale_sigma: uncertainty of the thickness scale, as a share.
         temperature: degC.
         velocity: m per year, 0 where there is no block.
         there: the blocks that there are.
@@ -49,6 +50,7 @@ class Batch(eqx.Module):
     half: Float[Array, "glacier 4"]
     coefficients: Float[Array, "glacier n0 n1 n2 n3 out"]
     height: Float[Array, " glacier"]
+    scale_sigma: Float[Array, " glacier"]
     temperature: Float[Array, " glacier"]
     velocity: Float[Array, "glacier block 2"]
     there: Bool[Array, "glacier block"]
@@ -175,15 +177,16 @@ def tabulate(glacier, observations, low: np.ndarray, high: np.ndarray, sizes: tu
     return table
 
 
-def untabulated(glaciers, observations) -> Batch:
+def untabulated(glaciers, observations, scale_sigmas) -> Batch:
     """The glaciers and their data, with tables of nothing.
 
     Args:
         glaciers, observations: of all.
+        scale_sigmas: of each, uncertainty of the thickness scale as a share.
     """
     blocks = max(len(o.velocity.velocity) for o in observations)
 
-    def one(glacier, seen) -> dict[str, np.ndarray]:
+    def one(glacier, seen, scale_sigma) -> dict[str, np.ndarray]:
         missing = blocks - len(seen.velocity.velocity)
         x, y = np.asarray(seen.velocity.x), np.asarray(seen.velocity.y)
         return {
@@ -191,6 +194,7 @@ def untabulated(glaciers, observations) -> Batch:
             "half": np.ones(4),
             "coefficients": np.zeros((1, 1, 1, 1, 2 * blocks + 1)),
             "height": np.asarray(mean_height(glacier)),
+            "scale_sigma": np.asarray(scale_sigma),
             "temperature": np.mean(np.asarray(glacier.fields["temperature"])),
             "velocity": np.pad(np.asarray(seen.velocity.velocity), ((0, missing), (0, 0))),
             "there": np.arange(blocks) < blocks - missing,
@@ -199,31 +203,29 @@ def untabulated(glaciers, observations) -> Batch:
             "balance_sigma": np.asarray(seen.geodetic.sigma_without_density)[0],
         }
 
-    return _stacked([one(*each) for each in zip(glaciers, observations, strict=True)])
+    return _stacked([one(*each) for each in zip(glaciers, observations, scale_sigmas, strict=True)])
 
 
-def batch(glaciers, observations, creeps, scale_sigma: float) -> Batch:
+def batch(glaciers, observations, scale_sigmas, creeps) -> Batch:
     """Tables of all glaciers, side by side on all cores.
 
     Args:
-        glaciers, observations: of all.
+        glaciers, observations, scale_sigmas: see `untabulated`.
         creeps: a plausible A for each.
-        scale_sigma: uncertainty of the thickness scale, as a share.
     """
-    bare = untabulated(glaciers, observations)
+    bare = untabulated(glaciers, observations, scale_sigmas)
     first, *others = NODES
-    sizes = (first, SCALE_NODES[scale_sigma], *others)
+    sizes = (first, FEW_NODES if max(scale_sigmas) < LITTLE else MANY_NODES, *others)
 
-    def one(glacier, seen, creep) -> tuple[np.ndarray, ...]:
+    def one(glacier, seen, scale_sigma, creep) -> tuple[np.ndarray, ...]:
         low, high = box(glacier, seen, float(creep), scale_sigma)
         table = tabulate(glacier, seen, low, high, sizes)
         more = [(0, 0)] * 4 + [(0, bare.velocity[0].size + 1 - table.shape[-1])]
         return (low + high) / 2, (high - low) / 2, np.concatenate([np.pad(table[..., :-1], more), table[..., -1:]], -1)
 
     with ThreadPoolExecutor(cores()) as pool:
-        found = tuple(
-            jnp.asarray(np.stack(part)) for part in zip(*pool.map(one, glaciers, observations, creeps), strict=True)
-        )
+        parts = list(pool.map(one, glaciers, observations, scale_sigmas, creeps))
+    found = tuple(jnp.asarray(np.stack(part)) for part in zip(*parts, strict=True))
     return eqx.tree_at(lambda b: (b.middle, b.half, b.coefficients), bare, found)
 
 

@@ -40,11 +40,11 @@ def draw(family: str, seed: int, seen: list[twins.Twin]) -> tuple[np.ndarray, np
     Draws outside the tables' widest box, which the posterior cannot reach, or whose run fails, are drawn again.
     """
     glaciers, placeholders = (tuple(getattr(t, name) for t in seen) for name in ("glacier", "observations"))
-    bare = untabulated(glaciers, placeholders)
+    bare = untabulated(glaciers, placeholders, [SCALE_SIGMA] * len(seen))
     rng = np.random.default_rng(seed)
     for _ in range(TRIES):
         with handlers.trace() as sites, handlers.seed(rng_seed=int(rng.integers(2**31))):
-            program(bare, family, SCALE_SIGMA)()
+            program(bare, family)()
         value = {name: np.asarray(site["value"]) for name, site in sites.items()}
         gradient, creep = value["balance_gradient"], value["creep_parameter"]
         change = gradient * (np.asarray(bare.height) - value["equilibrium_line"])
@@ -75,13 +75,14 @@ def repetition(family: str, seed: int, seen: list[twins.Twin], folder: Path) -> 
     """One truth, its data, its posterior."""
     began = time.monotonic()
     weights, creeps, data = draw(family, seed, seen)
-    tables = batch([t.glacier for t in seen], data, creeps, SCALE_SIGMA)
+    sigmas = [SCALE_SIGMA] * len(seen)
+    tables = batch([t.glacier for t in seen], data, sigmas, creeps)
     # the share of the density in sigma follows from the observed balance: as it was when the data were drawn
-    bare = untabulated([t.glacier for t in seen], [t.observations for t in seen])
+    bare = untabulated([t.glacier for t in seen], [t.observations for t in seen], sigmas)
     tables = eqx.tree_at(lambda b: b.balance_sigma, tables, bare.balance_sigma)
     ready = time.monotonic() - began
     path = folder / f"{family}{seed}.nc"
-    of = program(tables, family, SCALE_SIGMA)
+    of = program(tables, family)
     draws = gb.infer(of, None, None, output=path, seed=seed, **SETTINGS)
     drawn = draws["posterior"]["creep_departure_weights"].values
     after, truth = functions(family, drawn.reshape(-1, drawn.shape[-1])), functions(family, weights[None])[0]

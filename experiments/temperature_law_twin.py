@@ -4,7 +4,8 @@
 
 The study of Bolibar et al. 2023 (doi 10.5194/gmd-16-6671-2023), harder: no glacier between -14 and -8 degC, a law with
 a kink that no family holds, correlated noise and gaps in the velocity, a geodetic balance with its error, a thickness
-product that is off in every cell and in scale; and every other unknown of a glacier is sampled beside the law. Prior:
+product that is off in every cell and in scale (the latent scale of a glacier has the standard deviation that both leave
+in its mean thickness); and every other unknown of a glacier is sampled beside the law. Prior:
 constant in T, free. Responses of the glaciers are interpolated from exact solves (`response.py`) and rechecked on 50
 draws. Beside the bands stand the highest point of the posterior, which is what a fit without them says, and the prior.
 
@@ -41,7 +42,7 @@ FULL = {"chains": 4, "warmup": 500, "draws": 1500}
 RECHECKED, PRIOR_DRAWS = 50, 4000
 
 
-def program(batch: Batch, family: str, scale_sigma: float):
+def program(batch: Batch, family: str):
     """`models/temperature_law.py` with interpolated responses, the glaciers in one array."""
     shape = batch.height.shape
 
@@ -49,7 +50,7 @@ def program(batch: Batch, family: str, scale_sigma: float):
         law = priors.creep_of_temperature(family)
         creep = law.creep(batch.temperature)
         priors.derived("creep_parameter", creep, "Pa-3 s-1", "creep parameter of a glacier")
-        factor = priors.lognormal(1.0, 1 + scale_sigma).expand(shape)
+        factor = dist.LogNormal(jnp.zeros(shape), jnp.log1p(batch.scale_sigma))
         scale = priors.sample("thickness_scale", factor, "1", "factor on the ice thickness")
         line = priors.sample("equilibrium_line", dist.Normal(batch.height, 200.0), "m", "equilibrium line altitude")
         steep = priors.lognormal(GRADIENT, GRADIENT_FACTOR).expand(shape)
@@ -140,14 +141,15 @@ def study(output: Path, scale_sigma: float, settings: dict[str, int], seed: int)
         count = len(twin.observations.velocity.velocity)
         print(f"{twin.temperature:6.1f} degC: mean speed {twin.mean_speed:5.1f} m per year, {count} blocks", flush=True)
     glaciers, observations = (tuple(getattr(t, name) for t in seen) for name in ("glacier", "observations"))
-    tables = batch(glaciers, observations, [t.creep for t in seen], scale_sigma)
+    sigmas = [twins.scale_sigma_of(glacier, scale_sigma) for glacier in glaciers]
+    tables = batch(glaciers, observations, sigmas, [t.creep for t in seen])
     print(f"{np.prod(tables.coefficients.shape[:5])} exact solves, {time.monotonic() - began:.0f} s", flush=True)
     known = np.array([t.temperature for t in seen if t.mean_speed > twins.SPEED_SIGMA])
     has_data = np.min(np.abs(TEMPERATURES[:, None] - known), 1) <= NEAR
     truth = twins.true_creep(TEMPERATURES)
     result, scores, modes = {}, {}, {}
     for family in priors.FAMILIES:
-        of = program(tables, family, scale_sigma)
+        of = program(tables, family)
         path = folder / f"{family}.nc"
         began = time.monotonic()
         draws = gb.infer(of, None, None, output=path, seed=seed, resume=True, **settings)

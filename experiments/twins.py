@@ -17,7 +17,7 @@ import glacierbayes as gb
 SPEED_SIGMA, SPEED_LENGTH = 5.0, 500.0  # of the velocity product, m per year; its correlation length, m
 BALANCE_SIGMA = 0.13  # m w.e. per year
 THICKNESS_SIGMA, THICKNESS_LENGTH = 0.1, 1000.0  # of the thickness product, share of the cell; m
-LENGTH, ROOM = 8000.0, 1900.0  # of synthetic glaciers and of the grid before them, m; one shape is compiled once
+LENGTH, WIDTH, ROOM = 10_000.0, 3600.0, 1900.0  # of synthetic glaciers and of the grid before them, m
 GAPS = 0.12  # share of the cells without velocity, in patches of some cells
 
 
@@ -53,7 +53,7 @@ def data_folder() -> Path:
 
 def synthetic(depth: float, slope: float) -> gb.Glacier:
     """A straight valley glacier, `depth` metres thick in the middle."""
-    spacing, half = 300.0, 1200.0
+    spacing, half = 300.0, WIDTH / 2
     x, y = np.arange(spacing / 2, LENGTH + ROOM, spacing), np.arange(-half - 450, half + 451, spacing)
     along, across = (x[None] - 600) / (LENGTH - 600), y[:, None] / half
     shape = np.sqrt(np.clip(1 - (2 * along - 1) ** 4, 0, None)) * np.clip(1 - across**2, 0, None)
@@ -79,6 +79,13 @@ def smooth(rng: np.random.Generator, glacier: gb.Glacier, length: float) -> np.n
     response[rim, rim] = 1.0
     spread = np.sqrt(np.sum(gaussian_filter(response, sigma, mode="constant") ** 2))
     return noise[rim : rim + rows, rim : rim + columns] / spread
+
+
+def scale_sigma_of(glacier: gb.Glacier, scale_sigma: float) -> float:
+    """Uncertainty of the mean thickness: of the product's scale, and what errors of its cells leave in the mean."""
+    y, x = np.nonzero(np.asarray(glacier.thickness) > 0)
+    squared = ((x[:, None] - x) * float(glacier.dx)) ** 2 + ((y[:, None] - y) * float(glacier.dy)) ** 2
+    return float(np.hypot(scale_sigma, THICKNESS_SIGMA * np.sqrt(np.mean(np.exp(-squared / THICKNESS_LENGTH**2)))))
 
 
 def observe(site: Site, creep: float, seed: int, scale_sigma: float = 0.02, noise: bool = True) -> Twin:

@@ -170,7 +170,7 @@ def of_the_ice(glacier: Glacier) -> tuple[Input, Input]:
     return Input("thickness", 0.0, deep, deep / 2, "m"), Input("slope", 0.0, steep, steep / 2, "1")
 
 
-# ice of -25 to 0 degC lies within one deviation of the typical one; two glaciers 3 degrees apart correlate by 0.3 to 0.5
+# ice of -25 to 0 degC is within one deviation of the typical one; two glaciers 3 degrees apart correlate by 0.3 to 0.5
 TYPICAL_CREEP, CREEP_DEPARTURE = 5e-25, 1.3  # Pa-3 s-1; of the logarithm
 ICE_TEMPERATURES, TEMPERATURE_LENGTH = (-25.0, 0.0), 2.2  # degC
 

@@ -30,8 +30,8 @@ from glacierbayes.inference.problem import Problem
 CHUNK = 25  # transitions between two files
 PRIOR_DRAWS = 100  # for each chain, solved once the chain is done
 # A trajectory is doubled until it is about as long as this, in posterior standard deviations, unless it turns before.
-# One more doubling costs twice as much and goes round; one less leaves draws that lean on each other. In effective draws
-# a gradient: the demo, 10 parameters, 0.18 with two doublings and 0.12 with three; `temperature_law_twin.py`, 90
+# One more doubling costs twice as much and goes round; one less leaves draws that lean on each other. In effective
+# draws a gradient: the demo, 10 parameters, 0.18 with two doublings and 0.12 with three; `temperature_law_twin.py`, 90
 # parameters, 0.02 with two (1.4 long), 0.08 with three (3.2), 0.05 until they turn.
 LENGTH = 2.4
 MOST_DOUBLINGS = 6
