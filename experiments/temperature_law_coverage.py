@@ -2,7 +2,7 @@
 
     python experiments/temperature_law_coverage.py --family gaussian_process --repetitions 50 --output coverage.json
 
-The ten glaciers of `temperature_law_twin.py` (all under 1500 cells). Every repetition draws all unknowns from the
+The seventeen glaciers of `temperature_law_twin.py` (all under 1500 cells). Every repetition draws all unknowns from the
 prior, makes the data with exact solves, tabulates the responses about them and samples the posterior with `infer`.
 Whether the truth lies in the 50, 80 and 95 % simultaneous bands over -22 to 0 degC is written as it is known; a second
 call goes on from there.

@@ -1,11 +1,11 @@
-"""Can A(T) be learnt from ten glaciers, and does its band mean what it says? A twin experiment with a known law.
+"""Can A(T) be learnt from seventeen glaciers, and does its band mean what it says? A twin experiment with a known law.
 
     python experiments/temperature_law_twin.py --quick --output twin.json
 
 The study of Bolibar et al. 2023 (doi 10.5194/gmd-16-6671-2023), harder: no glacier between -14 and -8 degC, a law with
 a kink that no family holds, correlated noise and gaps in the velocity, a geodetic balance with its error, a thickness
 product that is off in every cell and in scale (the latent scale of a glacier has the standard deviation that both leave
-in its mean thickness); and every other unknown of a glacier is sampled beside the law. Prior:
+in its thickness); and every other unknown of a glacier is sampled beside the law. Prior:
 constant in T, free. Responses of the glaciers are interpolated from exact solves (`response.py`) and rechecked on 50
 draws. Beside the bands stand the highest point of the posterior, which is what a fit without them says, and the prior.
 
@@ -128,7 +128,7 @@ def recheck(draws: xr.DataTree, batch: Batch, seen: list[twins.Twin]) -> dict[st
 
 
 def study(output: Path, scale_sigma: float, settings: dict[str, int], seed: int) -> None:
-    """All families on the same ten glaciers."""
+    """All families on the same glaciers."""
     began = time.monotonic()
     folder = output.with_name(output.name + ".runs")
     folder.mkdir(exist_ok=True)
