@@ -92,18 +92,22 @@ class Chain:
         names = ("starts", "gradients", "potentials")
         z, gradient, potential = (jnp.asarray(self.start[name][chain]) for name in names)
         search, none, zero = StepSize.first(), Moments.none(z.size), jnp.zeros((), int)
-        covariance = jnp.asarray(self.start["covariance"])
         return State(
-            *(
-                key,
-                zero,
-                *map(jnp.asarray, (z, gradient, potential, potential)),
-                zero,
-                zero,
-                jnp.zeros(()),
-                jnp.zeros((), bool),
-            ),
-            *(jnp.exp(search.log_step), search, covariance, none, none),
+            key=key,
+            position=zero,
+            z=z,
+            gradient=gradient,
+            potential=potential,
+            energy=potential,
+            n_steps=zero,
+            depth=zero,
+            acceptance=jnp.zeros(()),
+            diverging=jnp.zeros((), bool),
+            step_size=jnp.exp(search.log_step),
+            search=search,
+            covariance=jnp.asarray(self.start["covariance"]),
+            before=none,
+            since=none,
         )
 
     def advance(self, state: State) -> State:

@@ -102,10 +102,11 @@ def simulate(
         return [*result[:-1], jnp.where(left, 0.0, good)]
 
     shapes = [(dates.size, rows, columns), (), (), (), ()]
-    thickness, *totals, good = twofold(partial(run, False), partial(run, True), shapes)(*map(jnp.asarray, leaves))
+    result = twofold(partial(run, False), partial(run, True), shapes)(*map(jnp.asarray, leaves))
+    thickness, supplied, applied, outflow, good = result
     ok = good > 0.5
     thickness = jnp.where(ok, thickness, jnp.nan)
-    return History(tuple(times), thickness, *totals, ok, glacier, law)
+    return History(tuple(times), thickness, supplied, applied, outflow, ok, glacier, law)
 
 
 def _run(glacier, law, balance, tolerance, breaks, times, solver, reverse, window) -> list[Any]:
