@@ -31,6 +31,7 @@ def glacier_views(draws: xr.DataTree) -> dict[str, xr.DataTree]:
             dataset = dataset.drop_vars([v for v in foreign if v in dataset.variables])
             own = {v: str(v).removeprefix(f"{name}_") for v in [*dataset.variables, *dataset.dims]}
             groups["/" if path == "." else path] = dataset.rename({v: new for v, new in own.items() if v != new})
+        del groups["/"].attrs["glaciers"]  # it is one
         groups["/"].attrs["rgi_id"] = ids[number] if number < len(ids) else ""
         views[name] = xr.DataTree.from_dict(groups)
     return views
