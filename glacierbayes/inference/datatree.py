@@ -112,7 +112,7 @@ def build_tree(
         }
     )
     constants = [_constants(scope, *one, coords) for scope, one in glaciers.items()]
-    tree["constant_data"] = xr.merge(constants, combine_attrs="drop", compat="identical", join="exact")
+    tree["constant_data"] = xr.merge(constants, combine_attrs="override", compat="identical", join="exact")
     return xr.DataTree.from_dict(tree, name="glacierbayes")
 
 
