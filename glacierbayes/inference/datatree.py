@@ -117,13 +117,15 @@ def build_tree(
 
 
 def _glaciers(glacier: Any, observations: Any, stated: Statements) -> dict[str, tuple[Glacier, Observations]]:
-    """Every glacier with its observations, by what stands before its names; nothing where there is but one."""
-    if isinstance(glacier, Glacier):
-        of_one = observations if isinstance(observations, Observations) else Observations()
-        return {next(iter(stated.scopes), ""): (glacier, of_one)}
+    """Every glacier with its observations, by what stands before its names; none where the model names them itself."""
     if not isinstance(glacier, tuple | list):
+        glacier, observations = (glacier,), (observations,)
+    scopes = stated.scopes or [""]
+    seen = observations if isinstance(observations, tuple | list) else (observations,) * len(glacier)
+    if len(scopes) != len(glacier) or not all(isinstance(one, Glacier) for one in glacier):
         return {}
-    return dict(zip(stated.scopes, zip(glacier, observations, strict=True), strict=True))
+    data = (one if isinstance(one, Observations) else Observations() for one in seen)
+    return dict(zip(scopes, zip(glacier, data, strict=True), strict=True))
 
 
 def _split(name: str, stated: Statements) -> tuple[str, str]:
