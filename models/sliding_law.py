@@ -14,7 +14,7 @@ def model(glacier, observations=None, *, family="gaussian_process", balance="aut
     """Options: family ("gaussian_process", "spline", "neural_network"), balance, start and end (decimal years)."""
     glacier = priors.at_start(glacier, observations, start)
     scale = priors.thickness_scale()
-    creep, sliding = priors.flow(glacier, scale, sliding=True).laws
+    creep, sliding = priors.flow(glacier, scale, sliding=True, factor=priors.SPEED_FACTOR_BESIDE_A_FUNCTION).laws
     inputs = priors.of_the_ice(glacier)
     departure = priors.unknown_function(
         "sliding_departure", family, inputs, DEPARTURE, "log of the factor on Weertman's sliding"

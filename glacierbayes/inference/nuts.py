@@ -21,20 +21,22 @@ import numpy as np
 from jax import lax
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Bool, Float, Int
-from numpyro.infer.hmc_util import IntegratorState, build_tree, euclidean_kinetic_energy, velocity_verlet
+from numpyro.infer.hmc_util import IntegratorState, build_tree, euclidean_kinetic_energy
 
 from glacierbayes.inference.adaptation import Moments, StepSize, renewals
 from glacierbayes.inference.chunks import chunk_path, finished_chunks, read_arrays, write_arrays
+from glacierbayes.inference.integrator import STAGES, three_stages
 from glacierbayes.inference.problem import Problem
 
 CHUNK = 25  # transitions between two files
 PRIOR_DRAWS = 100  # for each chain, solved once the chain is done
-# A trajectory is doubled until it is about as long as this, in posterior standard deviations, unless it turns before.
-# One more doubling costs twice as much and goes round; one less leaves draws that lean on each other. In effective
-# draws a gradient: the demo, 10 parameters, 0.18 with two doublings and 0.12 with three; `temperature_law_twin.py`, 90
-# parameters, 0.02 with two (1.4 long), 0.08 with three (3.2), 0.05 until they turn.
-LENGTH = 2.4
-MOST_DOUBLINGS = 6
+# A trajectory is doubled until it is about as long as this, in posterior standard deviations, unless it turns before:
+# one more doubling costs twice as much and goes round, one less leaves draws that lean on each other. Where the
+# posterior is nearly normal, one step is enough.
+LENGTH = 2.0
+MOST_DOUBLINGS = 5
+# Steps vary by this share: a direction that goes round in a whole number of equal steps would never be explored.
+JITTER = 0.2
 
 
 class State(NamedTuple):
@@ -159,17 +161,18 @@ class Chain:
 
 def _transition(potential: Callable, state: State) -> State:
     """One transition of NUTS."""
-    key, momentum, tree = jax.random.split(state.key, 3)
+    key, momentum, tree, jitter = jax.random.split(state.key, 4)
     # of a mass matrix that is the inverse of the covariance
     root = jnp.linalg.cholesky(state.covariance)
     momenta = solve_triangular(root.T, jax.random.normal(momentum, state.z.shape), lower=False)
+    size = state.step_size * jax.random.uniform(jitter, minval=1 - JITTER, maxval=1 + JITTER)
     most: Any = (_doublings(state.step_size), MOST_DOUBLINGS)  # NumPyro takes a pair, and says a number
     found = build_tree(
-        velocity_verlet(potential, euclidean_kinetic_energy)[1],
+        three_stages(potential),
         euclidean_kinetic_energy,
         IntegratorState(state.z, momenta, state.potential, state.gradient),
         state.covariance,
-        state.step_size,
+        size,
         tree,
         max_tree_depth=most,
     )
@@ -180,7 +183,7 @@ def _transition(potential: Callable, state: State) -> State:
         gradient=found.z_proposal_grad,
         potential=found.z_proposal_pe,
         energy=found.z_proposal_energy,
-        n_steps=found.num_proposals,
+        n_steps=STAGES * found.num_proposals,
         depth=found.depth,
         acceptance=found.sum_accept_probs / found.num_proposals,
         diverging=found.diverging,

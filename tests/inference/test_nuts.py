@@ -6,9 +6,11 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 import pytest
+from scipy.optimize import brentq
 
 from glacierbayes.inference.adaptation import LONGEST_STEP, Moments, renewals
-from glacierbayes.inference.nuts import LENGTH, Chain
+from glacierbayes.inference.integrator import STAGES, three_stages
+from glacierbayes.inference.nuts import LENGTH, Chain, _transition
 from glacierbayes.inference.problem import Problem
 
 ROOT = np.linalg.qr(np.random.default_rng(0).normal(size=(10, 10)))[0] * np.geomspace(0.3, 3.0, 10)
@@ -42,7 +44,9 @@ def test_warm_up_takes_no_long_step_and_the_chain_keeps_the_target():
     assert max(float(state.step_size) for state in states) <= LONGEST_STEP
     kept = states[300:]
     # the step size is the average of a noisy search
-    assert 0.7 < np.mean([float(state.acceptance) for state in kept]) < 0.9
+    acceptance = np.mean([float(state.acceptance) for state in kept])
+    assert 0.7 < acceptance
+    assert acceptance < 0.9 or float(kept[-1].step_size) > 0.9 * LONGEST_STEP
     squares = np.array([np.sum(np.square(state.z)) for state in kept])  # chi2 with 10 degrees of freedom
     assert abs(np.mean(squares) - 10) < 1.5  # 350 effective draws: six standard errors
     assert len({float(state.step_size) for state in kept}) == 1
@@ -51,8 +55,52 @@ def test_warm_up_takes_no_long_step_and_the_chain_keeps_the_target():
 
 def test_no_trajectory_is_doubled_beyond_its_length():
     for before, after in zip((states := run(normals, 60, 40)), states[1:], strict=False):
-        steps, step = int(after.n_steps), float(before.step_size)
-        assert (steps + 1) * step < 2 * LENGTH + step
+        steps, step = int(after.n_steps) // STAGES, float(before.step_size)
+        assert steps == 1 or steps * step < 2 * LENGTH + step
+
+
+def test_a_direction_that_comes_back_to_where_it_was_is_explored():
+    """One that takes half a turn a step: without a change of the step its distance from the mean would never change."""
+    state = run(normals, 0, 1)[-1]
+    one, none = jnp.ones(1), jnp.zeros(1)
+
+    def reached(size):
+        step = three_stages(lambda z: 0.5 * jnp.sum(z**2))
+        return float(step(jnp.asarray(size), jnp.eye(1), (none, one, jnp.zeros(()), none)).z[0])
+
+    wide = jnp.ones(10).at[0].set(np.square(brentq(reached, 2.5, 3.6) / LONGEST_STEP))
+    state = state._replace(step_size=jnp.asarray(LONGEST_STEP), covariance=jnp.diag(wide), z=state.z.at[0].set(0.1))
+    potential = lambda z: 0.5 * jnp.sum(z**2)  # noqa: E731
+    value, gradient = jax.value_and_grad(potential)(state.z)
+    state = state._replace(potential=value, gradient=gradient)
+    step = jax.jit(lambda state: _transition(potential, state))
+    squares = []
+    for _ in range(1000):
+        state = step(state)
+        squares.append(float(state.z[0]) ** 2)
+    # over 100 effective draws of a square of mean 1 and variance 2: five standard errors
+    assert abs(np.mean(squares) - 1) < 0.7
+
+
+def test_a_step_is_reversible_and_keeps_the_energy():
+    """To second order in the step."""
+    potential = lambda z: jnp.sum(jnp.cosh(z))  # noqa: E731
+    step, eye = three_stages(potential), jnp.eye(3)
+    z, r = jnp.array([0.3, -1.0, 0.5]), jnp.array([1.0, 0.4, -0.7])
+    value, gradient = jax.value_and_grad(potential)(z)
+    there = step(jnp.asarray(0.8), eye, (z, r, value, gradient))
+    back = step(jnp.asarray(-0.8), eye, tuple(there))
+    np.testing.assert_allclose(back.z, z, atol=1e-14)
+    np.testing.assert_allclose(back.r, r, atol=1e-14)
+
+    def error(size: float, steps: int) -> float:
+        state = (z, r, value, gradient)
+        for _ in range(steps):
+            state = tuple(step(jnp.asarray(size), eye, state))
+        return abs(float(state[2] + 0.5 * state[1] @ state[1] - value - 0.5 * r @ r))
+
+    assert error(0.4, 4) < 1e-3
+    assert error(0.2, 8) < 0.3 * error(0.4, 4)
 
 
 def test_a_hundred_transitions_learn_a_correlated_normal():
