@@ -6,9 +6,11 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-from response import GRADIENT, GRADIENT_FACTOR, IMAGES, YEARS, run
+from alone import GRADIENT, GRADIENT_FACTOR, IMAGES, YEARS, Known, mean_height
+from jaxtyping import Array
 from scipy.ndimage import gaussian_filter
 from scipy.stats import norm
 
@@ -19,14 +21,19 @@ BALANCE_SIGMA = 0.13  # m w.e. per year
 THICKNESS_SIGMA, THICKNESS_LENGTH = 0.1, 1000.0  # of the thickness product, share of the cell; m
 LENGTH, WIDTH, ROOM = 10_000.0, 3600.0, 1900.0  # of synthetic glaciers and of the grid before them, m
 GAPS = 0.12  # share of the cells without velocity, in patches of some cells
+BLOCKS = 30  # of a synthetic glacier that are seen
 
 
 class Site(NamedTuple):
-    """A glacier as it is: geometry, and the temperature of its ice."""
+    """A glacier as it is: geometry, the temperature of its ice, and how its velocity is seen.
+
+    `blocks` is how many blocks are left by the gaps, where it is given: data of the same shape share what is compiled.
+    """
 
     glacier: gb.Glacier
     temperature: float
     block_size: float
+    blocks: int | None = None
 
 
 class Twin(NamedTuple):
@@ -34,9 +41,14 @@ class Twin(NamedTuple):
 
     glacier: gb.Glacier
     observations: gb.Observations
+    known: Known
     temperature: float
-    creep: float
     mean_speed: float
+
+    @property
+    def case(self) -> tuple:
+        """What `alone.sample` is given."""
+        return self.glacier, self.observations, self.known
 
 
 def data_folder() -> Path:
@@ -94,12 +106,19 @@ def scale_sigma_of(glacier: gb.Glacier, scale_sigma: float) -> float:
     return float(np.hypot(scale_sigma, THICKNESS_SIGMA * np.sqrt(left)))
 
 
-def observe(site: Site, creep: float, seed: int, scale_sigma: float = 0.02, noise: bool = True) -> Twin:
+@jax.jit
+def run(glacier: gb.Glacier, law: gb.laws.FlowLaw, balance: gb.mass_balance.LinearGradient) -> tuple[Array, Array]:
+    """Surface velocity (2, y, x) at the date of the images, m per year, and mass change, m w.e. per year."""
+    history = gb.simulate(glacier, law, balance, YEARS, (IMAGES,), leave_window=False)
+    return jnp.stack(history.surface_velocity(IMAGES)), history.mass_change(*YEARS)
+
+
+def observe(site: Site, law: gb.laws.FlowLaw, seed: int, scale_sigma: float = 0.02, noise: bool = True) -> Twin:
     """A glacier seen: velocity with correlated errors and gaps, a geodetic balance, a thickness product that is off.
 
     Args:
         site: the glacier as it is.
-        creep: its A, Pa-3 s-1.
+        law: of its flow.
         seed: of all errors, and of its mass balance.
         scale_sigma: of the thickness product's scale.
         noise: whether anything is off at all.
@@ -110,7 +129,7 @@ def observe(site: Site, creep: float, seed: int, scale_sigma: float = 0.02, nois
     heights = surface[thickness > 0]
     line = np.median(heights) + 100.0 * rng.normal()
     balance = gb.mass_balance.LinearGradient(line, GRADIENT * GRADIENT_FACTOR ** rng.normal())
-    speeds, change = run(glacier, creep, balance)
+    speeds, change = run(glacier, law, balance)
     missing = smooth(rng, glacier, 600.0) > norm.isf(GAPS)
     seen = [v + share * SPEED_SIGMA * smooth(rng, glacier, SPEED_LENGTH) for v in speeds]
     seen = [np.where(missing & noise, np.nan, v) for v in seen]
@@ -122,10 +141,16 @@ def observe(site: Site, creep: float, seed: int, scale_sigma: float = 0.02, nois
         fields={"temperature": site.temperature},
     )  # fmt: skip
     velocity = gb.Velocity.from_grid(*seen, known, IMAGES, sigma=SPEED_SIGMA, block_size=site.block_size)
+    if site.blocks is not None:
+        more = rng.permutation(len(velocity.velocity))[site.blocks :]
+        seen = [np.where(np.isin(np.asarray(velocity.block), more), np.nan, v) for v in seen]
+        velocity = gb.Velocity.from_grid(*seen, known, IMAGES, sigma=SPEED_SIGMA, block_size=site.block_size)
+        assert len(velocity.velocity) == site.blocks, f"{len(velocity.velocity)} blocks, wanted {site.blocks}"
     change = float(change) + share * BALANCE_SIGMA * rng.normal()
     observations = gb.Observations(velocity, gb.GeodeticBalance(change, BALANCE_SIGMA, *YEARS))
     speed = float(np.mean(np.hypot(*speeds)[thickness > 0]))
-    return Twin(known, observations, site.temperature, creep, speed)
+    nuisance = Known(jnp.asarray(mean_height(known)), jnp.asarray(scale_sigma_of(known, scale_sigma)))
+    return Twin(known, observations, nuisance, site.temperature, speed)
 
 
 def sites() -> list[Site]:
@@ -146,7 +171,8 @@ def sites() -> list[Site]:
         (0.0, 215.0),
     ):
         found += [
-            Site(synthetic(depth * share, slope), temperature, 900.0) for share, slope in ((1.0, 0.12), (0.92, 0.14))
+            Site(synthetic(depth * share, slope), temperature, 900.0, BLOCKS)
+            for share, slope in ((1.0, 0.12), (0.92, 0.14))
         ]
     return found
 

@@ -47,7 +47,7 @@ def fraction(median: float, width: float) -> dist.Distribution:
 SPEED_FACTOR, SPEED_FACTOR_BESIDE_A_FUNCTION = 4.0, 2.5
 
 
-def _thickness_and_slope(glacier: Glacier) -> tuple[np.ndarray, np.ndarray]:
+def thickness_and_slope(glacier: Glacier) -> tuple[np.ndarray, np.ndarray]:
     """(y, x), m and 1; the slope of the surface is that over three cells. Numbers, though a model is being traced."""
     with jax.ensure_compile_time_eval():
         thickness, surface = np.asarray(glacier.thickness), np.asarray(glacier.surface)
@@ -60,7 +60,7 @@ def reference_geometry(glacier: Glacier) -> tuple[float, float]:
 
     The slope is that of the surface over three cells, so that it is no noise of the elevation model.
     """
-    thickness, slope = _thickness_and_slope(glacier)
+    thickness, slope = thickness_and_slope(glacier)
     thick = thickness > 50.0
     thick = thick if thick.any() else thickness > 0
     if not thick.any():
@@ -171,7 +171,7 @@ def of_the_ice(glacier: Glacier) -> tuple[Input, Input]:
 
     Thickness to one and a half times the thickest ice, for the thickness is uncertain; slope to the 99th percentile.
     """
-    thickness, slope = _thickness_and_slope(glacier)
+    thickness, slope = thickness_and_slope(glacier)
     slope = slope[thickness > 0]
     if slope.size == 0:
         raise InputError("priors: the glacier has no ice, and so no range of thickness and slope")

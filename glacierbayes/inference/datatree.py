@@ -36,8 +36,9 @@ STATISTICS = {
     "solver_failed": ("1", "the trajectory met a failed solve and was rejected"),
     "energy": ("1", "energy of the transition"),
     "lp": ("1", "log density of the unconstrained draw"),
+    "log_weight": ("1", "log density of the draw less that of the approximation it is from, up to a constant"),
     "acceptance_rate": ("1", "mean acceptance probability of the trajectory"),
-    "step_size": ("1", "step size of the leapfrog"),
+    "step_size": ("1", "step size, in standard deviations of the mass matrix"),
     "n_steps": ("1", "gradients of the trajectory"),
     "tree_depth": ("1", "doublings of the trajectory"),
 }

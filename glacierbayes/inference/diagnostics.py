@@ -14,6 +14,7 @@ import pandas as pd
 import xarray as xr
 
 from glacierbayes.errors import InputError
+from glacierbayes.inference.importance import Distance, distance
 
 LARGEST_R_HAT = 1.01  # rank-normalised; Vehtari et al. 2021, doi 10.1214/20-BA1221
 FAR_APART = 1.05
@@ -22,6 +23,8 @@ LEAST_E_BFMI = 0.3  # Betancourt 2016, arXiv 1604.00695
 LARGEST_FAILED_SHARE = 0.005  # of transitions
 TAIL = 0.005  # of the prior, on either side: a posterior median out there contradicts it
 LEAST_PRIOR_DRAWS = 100  # to know the tails
+LARGEST_K_HAT = 0.7  # of an approximation; Yao et al. 2018, arXiv 1802.02538
+LARGEST_SHIFT, LARGEST_SPREAD = 0.2, 1.2  # of what its weights may change: a mean (in sd), a standard deviation
 CHAIN_METHODS = ("nuts",)  # methods whose draws are Markov chains, so that R-hat means something
 CHECKED_GROUPS = ("posterior", "sample_stats", "posterior_predictive", "log_likelihood")
 
@@ -40,6 +43,7 @@ class Check:
         divergences: number of divergent transitions; None where the draws do not say.
         failed_solves: number of transitions in which a solve failed; None where the draws do not say.
         e_bfmi: one number a chain; empty where the draws do not say.
+        distance: of an approximation ("svi") from the posterior.
     """
 
     table: pd.DataFrame
@@ -51,6 +55,7 @@ class Check:
     divergences: int | None
     failed_solves: int | None
     e_bfmi: tuple[float, ...]
+    distance: Distance | None = None
 
     @property
     def ok(self) -> bool:
@@ -72,6 +77,15 @@ class Check:
         share = "not recorded"
         if self.failed_solves is not None:
             share = f"{self.failed_solves} of {transitions} ({100 * self.failed_solves / transitions:.2g} %)"
+        if self.distance is not None:
+            k_hat, shift, spread, name = self.distance
+            return [
+                ("draws", f"{self.draws} ({self.method})", "an approximation, near the posterior"),
+                ("Pareto k-hat", f"{k_hat:.2f}", f"below {LARGEST_K_HAT}"),
+                ("largest shift", f"{shift:.2f} sd ({name})", f"below {LARGEST_SHIFT} sd"),
+                ("sd off by", f"{100 * (spread - 1):.0f} %", f"below {100 * (LARGEST_SPREAD - 1):.0f} %"),
+                ("failed solves", share, f"at most {100 * LARGEST_FAILED_SHARE:g} %"),
+            ]
         return [
             ("draws", f"{self.chains} x {self.draws} ({self.method})", "at least 2 chains"),
             ("divergences", "not recorded" if self.divergences is None else str(self.divergences), "none"),
@@ -130,12 +144,15 @@ class Check:
 def check(draws: xr.DataTree | str | Path) -> Check:
     """Judge whether draws can be trusted.
 
-    Rules: rank-normalised R-hat below 1.01, bulk and tail ESS at least 400 for every posterior scalar
+    Rules for Markov chains: rank-normalised R-hat below 1.01, bulk and tail ESS at least 400 for every posterior scalar
     (of an unknown function: its values, not its weights), no divergences,
     E-BFMI above 0.3 in every chain, at most 0.5 % of transitions with a failed solve, at least two chains, no NaN.
 
     A parameter whose posterior median lies in the outermost 0.5 % of its prior is remarked on, and does not count
     against the draws: they are right about a model that the data and the prior do not agree on.
+
+    Draws of an approximation ("svi") are judged by their importance weights: Pareto k-hat below 0.7, no mean moved by
+    0.2 standard deviations, no standard deviation changed by a fifth.
 
     Args:
         draws: the result of `infer`, or the path of its NetCDF file. `attrs["method"]` says how the draws were made;
@@ -170,7 +187,13 @@ def check(draws: xr.DataTree | str | Path) -> Check:
     table["ok"] = (table["r_hat"] < LARGEST_R_HAT) & (table["ess_bulk"] >= LEAST_ESS) & (table["ess_tail"] >= LEAST_ESS)
     divergences = int(stats["diverging"].sum()) if "diverging" in stats else None
     failed = int(stats["solver_failed"].sum()) if "solver_failed" in stats else None
-    if applies:
+    apart = None
+    if not applies and "log_weight" in stats and not problems:
+        apart = distance(group(tree, "posterior"), stats["log_weight"], judged)
+        near = apart.k_hat < LARGEST_K_HAT and apart.shift < LARGEST_SHIFT and apart.spread < LARGEST_SPREAD
+        table["ok"] = near
+        problems += [] if near else [_too_far(apart)]
+    elif applies:
         problems += _chain_problems(table, chains, count)
         problems += _sampler_problems(divergences, failed, e_bfmi, chains * count)
     else:
@@ -178,7 +201,16 @@ def check(draws: xr.DataTree | str | Path) -> Check:
             f"These draws were made by {method}, which is no Markov chain: R-hat and ESS do not apply, and nothing "
             "here says how far the approximation is from the posterior. Compare with a run of method nuts."
         )
-    return Check(table, problems, _contradictions(tree), method, chains, count, divergences, failed, e_bfmi)
+    return Check(table, problems, _contradictions(tree), method, chains, count, divergences, failed, e_bfmi, apart)
+
+
+def _too_far(apart: Distance) -> str:
+    return (
+        f"The approximation is too far from the posterior (Pareto k-hat {apart.k_hat:.2f}, expected below "
+        f"{LARGEST_K_HAT}; its importance weights move means by up to {apart.shift:.2f} standard deviations and change "
+        f"those by up to {100 * (apart.spread - 1):.0f} %, {apart.name} most): its intervals are wrong by as much or "
+        "more. Fit longer (a larger warmup), or sample with method nuts."
+    )
 
 
 def open_draws(draws: xr.DataTree | str | Path) -> xr.DataTree:

@@ -26,7 +26,7 @@ from glacierbayes.observations.observations import Observations
 if TYPE_CHECKING:
     import xarray
 
-METHODS = ("nuts",)
+METHODS = ("nuts", "svi")
 
 
 def infer(
@@ -51,9 +51,10 @@ def infer(
     Args:
         model: name of a shipped model, path of a model file, or a function model(glacier, observations, **options).
         glacier, observations: of one glacier, or tuples.
-        method: "nuts".
-        chains: processes, at most as many at once as there are cores.
-        draws, warmup: kept and adapting transitions of each chain.
+        method: "nuts", or "svi": the Gaussian nearest to the posterior, which takes a fraction of the time and may
+            be wrong; `check` says how near it is.
+        chains: processes, at most as many at once as there are cores; "svi" has one.
+        draws, warmup: kept and adapting transitions of each chain; with "svi", draws and steps of the fit.
         seed: of everything random.
         output: NetCDF file.
         resume: go on from the last whole chunk, with as many draws as then, or more.
@@ -73,6 +74,7 @@ def infer(
     for name, value, least in (("chains", chains, 1), ("draws", draws, 4), ("warmup", warmup, 1)):
         if int(value) != value or value < least:
             raise InputError(f"{name} is {value}: expected a whole number of at least {least}")
+    chains = chains if method == "nuts" else 1  # draws of a Gaussian do not lean on each other
     program = find_model(model)
     label, source = describe_model(model, program)
     run = {
@@ -103,9 +105,12 @@ def infer(
     if not (folder / "start.npz").exists():
         _say("looking for a mode of the posterior to start from (the first time compilation takes a minute)")
         run_workers([{**task, "job": "start"}], _progress(run))
-    at_once = min(chains, cores())
-    _say(f"{chains} chains of {warmup} + {draws} transitions, {at_once} at once, {len(problem.names)} parameters")
-    run_workers([{**task, "job": "chain", "chain": chain} for chain in range(chains)], _progress(run))
+    if method == "nuts":
+        at_once = min(chains, cores())
+        _say(f"{chains} chains of {warmup} + {draws} transitions, {at_once} at once, {len(problem.names)} parameters")
+    else:
+        _say(f"{warmup} steps of the fit and {draws} draws, {len(problem.names)} parameters")
+    run_workers([{**task, "job": method, "chain": chain} for chain in range(chains)], _progress(run))
     attributes = _attributes(run, glacier, observations, problem, notes, folder, began, source)
     return _write(problem, glacier, observations, folder, output, chains, attributes)
 
@@ -172,6 +177,8 @@ def _progress(run: dict[str, Any]) -> Callable[[dict[str, Any]], None]:
     """A line a chain after every chunk."""
 
     def say(message: dict[str, Any]) -> None:
+        if "text" in message:
+            return _say(message["text"])
         position, warmup = message["position"], run["warmup"]
         phase = f"warm-up {position}/{warmup}" if position <= warmup else f"draws {position - warmup}/{run['draws']}"
         _say(
@@ -179,6 +186,7 @@ def _progress(run: dict[str, Any]) -> Callable[[dict[str, Any]], None]:
             f"{message['steps']:.0f} gradients a draw, {message['divergences']} divergences, "
             f"{datetime.timedelta(seconds=round(message['left']))} left"
         )
+        return None
 
     return say
 

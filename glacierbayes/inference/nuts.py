@@ -1,4 +1,4 @@
-"""One chain of NumPyro's NUTS, draw by draw, in chunks on disk. Runs in a process of its own.
+"""One chain of NumPyro's NUTS, draw by draw, in chunks on disk.
 
 The draws and the sampler's state after them go into one file, so that whatever kills the process, the next one
 goes on from there and finds the same draws.
@@ -6,10 +6,6 @@ goes on from there and finds the same draws.
 
 from __future__ import annotations
 
-import json
-import os
-import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,10 +22,10 @@ from numpyro.infer.hmc_util import IntegratorState, build_tree, euclidean_kineti
 from glacierbayes.inference.adaptation import Moments, StepSize, renewals
 from glacierbayes.inference.chunks import chunk_path, finished_chunks, read_arrays, write_arrays
 from glacierbayes.inference.integrator import STAGES, three_stages
+from glacierbayes.inference.prior import draw_prior
 from glacierbayes.inference.problem import Problem
 
 CHUNK = 25  # transitions between two files
-PRIOR_DRAWS = 100  # for each chain, solved once the chain is done
 # A trajectory is doubled until it is about as long as this, in posterior standard deviations, unless it turns before:
 # one more doubling costs twice as much and goes round, one less leaves draws that lean on each other. Where the
 # posterior is nearly normal, one step is enough.
@@ -259,74 +255,4 @@ def run_chain(problem: Problem, chain: int, folder: Path, settings: dict[str, An
                 "left": seconds / (position - first) * (warmup + draws - position),
             }
         )
-    _prior_predictive(problem, folder / f"prior{chain}.npz", keys[2], evaluate)
-
-
-def _prior_predictive(problem: Problem, path: Path, key: Any, evaluate: Callable) -> None:
-    """Draws from the prior and what they would have seen; draws whose solve failed are counted and left out."""
-    if path.is_file():
-        return
-    draw = jax.jit(problem.prior_vector)
-    rows: list[dict[str, np.ndarray]] = []
-    failed = 0
-    for one in jax.random.split(key, PRIOR_DRAWS):
-        place, noise = jax.random.split(one)
-        said = evaluate(draw(place), noise)
-        row = {
-            f"{group}/{name}": np.asarray(said[group][name])
-            for group in ("sites", "derived", "predictive")
-            for name in said[group]
-        }
-        if all(np.all(np.isfinite(value)) for value in row.values()):
-            rows.append(row)
-        else:
-            failed += 1
-    arrays = {name: np.stack([row[name] for row in rows]) for name in rows[0]} if rows else {}
-    write_arrays(path, arrays | {"failed": np.asarray(failed)})
-
-
-def _read(stream: Any, size: int) -> bytes:
-    parts = b""
-    while len(parts) < size:
-        part = stream.read(size - len(parts))
-        if not part:
-            sys.exit(1)  # the parent is gone
-        parts += part
-    return parts
-
-
-def main() -> None:
-    """The chain's process: its task comes on standard input, its progress goes out as lines of JSON.
-
-    Standard input stays open; its end means that the parent is gone, and with it the reason to go on.
-    """
-    import cloudpickle
-
-    channel = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what a model prints is not progress
-    incoming = os.fdopen(os.dup(0), "rb", buffering=0)
-    task = cloudpickle.loads(_read(incoming, int.from_bytes(_read(incoming, 8), "big")))
-
-    def watch() -> None:
-        incoming.read(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-    def say(message: dict[str, Any]) -> None:
-        channel.write(json.dumps(message) + "\n")
-
-    glacier, observations = jax.tree.map(jnp.asarray, (task["glacier"], task["observations"]))
-    problem = Problem(task["model"], glacier, observations, task["options"])
-    if task["job"] == "start":
-        from glacierbayes.inference.mode import find_start
-
-        write_arrays(
-            task["folder"] / "start.npz", find_start(problem, task["settings"]["seed"], task["settings"]["chains"])
-        )
-    else:
-        run_chain(problem, task["chain"], task["folder"], task["settings"], say)
-
-
-if __name__ == "__main__":
-    main()
+    draw_prior(problem, folder / f"prior{chain}.npz", keys[2], evaluate)

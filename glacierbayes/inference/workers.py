@@ -46,7 +46,7 @@ def run_workers(tasks: list[dict[str, Any]], say: Callable[[dict[str, Any]], Non
     """Runs every task in a process of its own and passes on what they say.
 
     Args:
-        tasks: for `nuts.main`.
+        tasks: for `worker.main`.
         say: is called in this process with every message.
 
     Raises:
@@ -85,7 +85,7 @@ def run_workers(tasks: list[dict[str, Any]], say: Callable[[dict[str, Any]], Non
 
 def _start(task: dict[str, Any]) -> subprocess.Popen:
     process = subprocess.Popen(
-        [sys.executable, "-m", "glacierbayes.inference.nuts"],
+        [sys.executable, "-m", "glacierbayes.inference.worker"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=_environment(),

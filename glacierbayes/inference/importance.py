@@ -1,0 +1,51 @@
+"""How far draws of an approximation are from the posterior, by their importance weights."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
+
+
+class Distance(NamedTuple):
+    """Of an approximation from the posterior.
+
+    Attributes:
+        k_hat: shape of the Pareto distribution that the largest weights follow (Vehtari et al. 2024, arXiv 1507.02646).
+        shift: largest change of a mean by the weights, in standard deviations of the draws.
+        spread: largest change of a standard deviation by the weights, as a factor above 1.
+        name: the parameter with the largest of both.
+    """
+
+    k_hat: float
+    shift: float
+    spread: float
+    name: str
+
+
+def distance(posterior: xr.Dataset, log_weight: xr.DataArray, names: list[str]) -> Distance:
+    """By smoothed weights.
+
+    Args:
+        posterior: the draws, (chain, draw, ...).
+        log_weight: (chain, draw).
+        names: of the parameters that are compared.
+    """
+    import arviz  # noqa: F401 (gives arrays `azstats`)
+
+    # made for leave-one-out: it takes minus the logarithm of the weights
+    smoothed, k_hat = (-log_weight).azstats.psislw(dim=["chain", "draw"])
+    weight = np.exp(smoothed.values - np.max(smoothed.values)).ravel()
+    weight = weight / weight.sum()
+    found = []
+    for name in names:
+        values = posterior[name].values.reshape(weight.size, -1)
+        mean, sd = values.mean(0), np.maximum(values.std(0), 1e-300)
+        better = weight @ values
+        spread = np.sqrt(weight @ (values - better) ** 2) / sd
+        factor = np.max(np.maximum(spread, 1 / np.maximum(spread, 1e-300)))
+        found.append((float(np.max(np.abs(better - mean) / sd)), float(factor), name))
+    shift, spread = max(one[0] for one in found), max(one[1] for one in found)
+    worst = max(found, key=lambda one: max(one[0], np.log(one[1])))[2]
+    return Distance(float(k_hat), shift, spread, worst)

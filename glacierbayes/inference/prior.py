@@ -1,0 +1,45 @@
+"""What the prior would have seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from glacierbayes.inference.chunks import write_arrays
+from glacierbayes.inference.problem import Problem
+
+PRIOR_DRAWS = 100  # for each chain, solved once the chain is done
+
+
+def draw_prior(problem: Problem, path: Path, key: Any, evaluate: Callable) -> None:
+    """Draws from the prior and what they would have seen; draws whose solve failed are counted and left out.
+
+    Args:
+        problem: the model and its data.
+        path: of the file; nothing is done where it is.
+        key: of the draws.
+        evaluate: `problem.evaluate`, compiled.
+    """
+    if path.is_file():
+        return
+    draw = jax.jit(problem.prior_vector)
+    rows: list[dict[str, np.ndarray]] = []
+    failed = 0
+    for one in jax.random.split(key, PRIOR_DRAWS):
+        place, noise = jax.random.split(one)
+        said = evaluate(draw(place), noise)
+        row = {
+            f"{group}/{name}": np.asarray(said[group][name])
+            for group in ("sites", "derived", "predictive")
+            for name in said[group]
+        }
+        if all(np.all(np.isfinite(value)) for value in row.values()):
+            rows.append(row)
+        else:
+            failed += 1
+    arrays = {name: np.stack([row[name] for row in rows]) for name in rows[0]} if rows else {}
+    write_arrays(path, arrays | {"failed": np.asarray(failed)})
