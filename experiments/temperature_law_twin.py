@@ -38,7 +38,7 @@ from glacierbayes.inference.problem import Problem
 TEMPERATURES = np.arange(-22.0, 0.01, 0.5)
 GAP, NEAR = -11.0, 0.5  # degC: the gap's middle; how far from a glacier there are data
 ALONE = {True: (100, 400), False: (200, 1000)}  # transitions of the two chains of a glacier, quick or not
-LAW = {"chains": 2, "warmup": 500, "draws": 2000}
+LAW = {"chains": 2, "warmup": 1000, "draws": 4000}
 PRIOR_DRAWS = 4000
 
 
@@ -202,7 +202,7 @@ def figure(path: Path, result: dict, bands: dict, modes: dict, glaciers: list[di
         axis.set(yscale="log", ylim=(2e-26, 1e-23), xlabel="temperature, °C", title=name.replace("_", " "))
     axes = drawn.axes
     axes[0].set_ylabel("creep parameter, Pa$^{-3}$ s$^{-1}$")
-    axes[0].legend(fontsize=8, loc="upper left")
+    axes[0].legend(fontsize=8, loc="lower right")
     drawn.savefig(path, dpi=130)
 
 
