@@ -26,7 +26,9 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 import twins
-from alone import Known, curves, problem_of, sample_all, seen, workers
+from alone import Known, creeping, sample_all, seen
+from likelihoods import curve, stacked
+from sampling import workers
 from scipy.stats import binom
 from temperature_law_twin import band, functions, program
 
@@ -48,7 +50,7 @@ def glaciers() -> list[twins.Twin]:
 @jax.jit
 def _shown(key: jax.Array, log_creep: jax.Array, case: tuple) -> tuple[jax.Array, jax.Array]:
     """Data of one glacier, all but its creep parameter from the prior."""
-    problem = problem_of(case)
+    problem = creeping(case)
     place, noise = jax.random.split(key)
     z = problem.prior_vector(place).at[problem.names.index("log_creep")].set(log_creep)
     drawn = problem.evaluate(z, noise)["predictive"]
@@ -81,8 +83,8 @@ def law_of(
     family: str, temperatures: np.ndarray, data: list[tuple], seed: int, path: Path, pool: Executor
 ) -> tuple[Any, list]:
     """Draws of the law from every glacier by itself, and those."""
-    single = sample_all(data, 1000 * seed, *SINGLE, pool)
-    of = program(curves(single), temperatures, family)
+    single = sample_all(creeping, data, 1000 * seed, SINGLE, pool)
+    of = program(stacked([curve(one.log_creep) for one in single]), temperatures, family)
     path.unlink(missing_ok=True)
     shutil.rmtree(f"{path}.parts", ignore_errors=True)
     return gb.infer(of, None, None, output=path, seed=seed, **LAW), single
@@ -125,7 +127,7 @@ def together(family: str, temperatures: np.ndarray, knowns: tuple[Known, ...]):
         each = priors.several(glacier, observations)
         for (name, one, shown), temperature, known in zip(each, temperatures, knowns, strict=True):
             with priors.scope(name):
-                seen(one, shown, known, law.creep(jnp.asarray(temperature)))
+                seen(one, shown, known, gb.laws.Glen(law.creep(jnp.asarray(temperature))))
 
     return model
 

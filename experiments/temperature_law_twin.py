@@ -27,7 +27,9 @@ import numpy as np
 import numpyro
 import twins
 import xarray as xr
-from alone import Alone, Curves, curves, sample_all, workers
+from alone import Alone, creeping, sample_all
+from likelihoods import Curves, curve, stacked
+from sampling import workers
 
 import glacierbayes as gb
 from glacierbayes import priors
@@ -110,9 +112,9 @@ def study(output: Path, scale_sigma: float, quick: bool, seed: int) -> None:
     laws = [gb.laws.Glen(float(creep)) for creep in creeps]
     seen = [twins.observe(*one, seed + i, scale_sigma) for i, one in enumerate(zip(sites, laws, strict=True))]
     with workers() as pool:
-        single = sample_all([twin.case for twin in seen], seed, *ALONE[quick], pool, folder)
+        single = sample_all(creeping, [twin.case for twin in seen], seed, ALONE[quick], pool, folder)
     temperatures = np.array([twin.temperature for twin in seen])
-    each = curves(single)
+    each = stacked([curve(one.log_creep) for one in single])
     scores: dict[str, Any] = {"glaciers": [_says(*one) for one in zip(seen, creeps, single, strict=True)]}
     for one in scores["glaciers"]:
         print(json.dumps(one), flush=True)
@@ -168,7 +170,7 @@ def _says(twin: twins.Twin, creep: float, found: Alone) -> dict[str, float]:
         "mean_speed": twin.mean_speed,
         "blocks": len(twin.observations.velocity.velocity),
         "truth": float(creep),
-        **{f"q{int(100 * q):02d}": float(np.exp(np.quantile(found.draws, q))) for q in (0.05, 0.5, 0.95)},
+        **{f"q{int(100 * q):02d}": float(np.exp(np.quantile(found.log_creep, q))) for q in (0.05, 0.5, 0.95)},
         "r_hat": found.r_hat,
         "ess": found.ess,
         "divergences": found.divergences,

@@ -63,9 +63,9 @@ def data_folder() -> Path:
     return folder
 
 
-def synthetic(depth: float, slope: float) -> gb.Glacier:
+def synthetic(depth: float, slope: float, spacing: float = 300.0) -> gb.Glacier:
     """A straight valley glacier, `depth` metres thick in the middle."""
-    spacing, half = 300.0, WIDTH / 2
+    half = WIDTH / 2
     x, y = np.arange(spacing / 2, LENGTH + ROOM, spacing), np.arange(-half - 450, half + 451, spacing)
     along, across = (x[None] - 600) / (LENGTH - 600), y[:, None] / half
     shape = np.sqrt(np.clip(1 - (2 * along - 1) ** 4, 0, None)) * np.clip(1 - across**2, 0, None)

@@ -1,0 +1,127 @@
+"""What a glacier says of its flow law, as a smooth function: the density of draws under a wide prior, over that prior.
+
+The density of greatest likelihood whose logarithm is the prior's and a sum of few functions (Kooperberg and Stone 1991,
+doi 10.1016/0167-9473(91)90115-I).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from scipy.optimize import minimize
+
+from glacierbayes import priors
+
+CENTRE, WIDTH = float(np.log(priors.TYPICAL_CREEP)), priors.CREEP_DEPARTURE  # of ln A, as every family has it
+SLIDING_CENTRE, SLIDING_WIDTH = float(np.log(2e-23)), 2.0  # of ln C
+KNOTS = (0.01, 0.2, 0.5, 0.8, 0.99)  # quantiles of the draws
+REACH, PLACES = 7.0, 4001  # of the prior, in its widths, over which densities are integrated
+REACH_OF_BOTH, PLACES_OF_BOTH = 4.5, 121
+
+
+class Curves(NamedTuple):
+    """Likelihoods of ln A, glacier in front; straight beyond the draws."""
+
+    centre: Float[Array, " glacier"]
+    width: Float[Array, " glacier"]
+    knots: Float[Array, "glacier knot"]
+    weights: Float[Array, "glacier basis"]
+
+    def log(self, log_creep: Float[Array, " glacier"]) -> Float[Array, " glacier"]:
+        """Up to a constant."""
+        return jnp.sum(_splines((log_creep - self.centre) / self.width, self.knots) * self.weights, -1)
+
+
+class Surfaces(NamedTuple):
+    """Likelihoods of ln A and ln C, glacier in front, in the speed that both make and the share of sliding in it.
+
+    `depth` is the thickness at which the shares are taken, m.
+    """
+
+    depth: Float[Array, " glacier"]
+    centre: Float[Array, " glacier"]
+    width: Float[Array, " glacier"]
+    knots: Float[Array, "glacier knot"]
+    weights: Float[Array, "glacier basis"]
+
+    def log(self, log_creep: Float[Array, " glacier"], log_sliding: Float[Array, " glacier"]) -> Array:
+        """Up to a constant; ln C may be minus infinity."""
+        speed, share = _speed(log_creep, log_sliding, self.depth)
+        return jnp.sum(_both((speed - self.centre) / self.width, share, self.knots) * self.weights, -1)
+
+
+def curve(log_creep: np.ndarray) -> Curves:
+    """By draws of ln A under N(CENTRE, WIDTH)."""
+    draws = log_creep.ravel()
+    centre, width = draws.mean(), draws.std()
+    knots = jnp.asarray(np.quantile((draws - centre) / width, KNOTS))
+    grid = CENTRE + WIDTH * jnp.linspace(-REACH, REACH, PLACES)
+
+    def of(x: Array) -> Array:
+        return _splines((x - centre) / width, knots)
+
+    weights = _fitted(of(grid), -0.5 * ((grid - CENTRE) / WIDTH) ** 2, of(jnp.asarray(draws)))
+    return Curves(jnp.asarray(centre), jnp.asarray(width), knots, weights)
+
+
+def surface(log_creep: np.ndarray, log_sliding: np.ndarray, depth: float) -> Surfaces:
+    """By draws of ln A and ln C under N(CENTRE, WIDTH) and N(SLIDING_CENTRE, SLIDING_WIDTH)."""
+    speed, share = _speed(jnp.asarray(log_creep.ravel()), jnp.asarray(log_sliding.ravel()), jnp.asarray(depth))
+    centre, width = jnp.mean(speed), jnp.std(speed)
+    knots = jnp.quantile((speed - centre) / width, jnp.asarray(KNOTS))
+    axis = jnp.linspace(-REACH_OF_BOTH, REACH_OF_BOTH, PLACES_OF_BOTH)
+    first, second = (part.ravel() for part in jnp.meshgrid(axis, axis, indexing="ij"))
+    grid = _speed(CENTRE + WIDTH * first, SLIDING_CENTRE + SLIDING_WIDTH * second, jnp.asarray(depth))
+
+    def of(speed: Array, share: Array) -> Array:
+        return _both((speed - centre) / width, share, knots)
+
+    weights = _fitted(of(*grid), -0.5 * (first**2 + second**2), of(speed, share))
+    return Surfaces(jnp.asarray(depth), centre, width, knots, weights)
+
+
+def stacked(parts: list) -> NamedTuple:
+    """Of all glaciers."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *parts)
+
+
+def _fitted(on_grid: Array, log_prior: Array, at_draws: Array) -> Array:
+    """Weights of greatest likelihood."""
+    mean = jnp.mean(at_draws, 0)
+
+    def misfit(weights: Array) -> Array:
+        return jax.nn.logsumexp(on_grid @ weights + log_prior) - mean @ weights
+
+    both: Callable = jax.jit(jax.value_and_grad(misfit))
+    second: Callable = jax.jit(jax.hessian(misfit))
+    first = np.zeros(mean.size)
+    return jnp.asarray(minimize(both, first, jac=True, hess=second, method="trust-exact", options={"gtol": 1e-7}).x)
+
+
+def _speed(log_creep: Array, log_sliding: Array, depth: Array) -> tuple[Array, Array]:
+    """Logarithm of the surface speed over the cube of the stress, and the share of sliding in it."""
+    creep = log_creep + jnp.log(depth / 2)
+    speed = jnp.logaddexp(creep, log_sliding)
+    return speed, jnp.exp(log_sliding - speed)
+
+
+def _both(speed: Array, share: Array, knots: Array) -> Array:
+    """Splines of the speed, polynomials of the share, and what ties them."""
+    tied = [share, share**2, speed * share, speed * share**2]
+    return jnp.concatenate([_splines(speed, knots), jnp.stack(tied, -1)], -1)
+
+
+def _splines(x: Array, knots: Array) -> Array:
+    """Natural cubic splines but for the constant; x (...), knots (..., knot)."""
+
+    def cubed(k: int) -> Array:
+        past = jnp.maximum(x - knots[..., k], 0.0) ** 3 - jnp.maximum(x - knots[..., -1], 0.0) ** 3
+        return past / (knots[..., -1] - knots[..., k])
+
+    bends = [cubed(k) - cubed(-2) for k in range(knots.shape[-1] - 2)]
+    return jnp.stack([x, *bends], -1)

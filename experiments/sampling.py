@@ -1,0 +1,108 @@
+"""NUTS in this process, for studies that fit many data sets of the same shape: what is compiled serves them all.
+
+The sampler is that of `infer`; only the driver differs, which there writes every draw to disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor, ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from typing import Any, NamedTuple
+
+import arviz as az
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array
+from scipy.optimize import minimize
+
+from glacierbayes.inference.nuts import Chain
+from glacierbayes.inference.problem import Problem
+from glacierbayes.inference.workers import cores
+
+STARTS, PRIOR = 7, 200  # starts of the search for the mode; draws that give centre and scale
+HEIGHT = 1e8  # stands for the density zero of a failed solve
+Build = Callable[[Any], Problem]  # of the data; what is compiled is kept by it
+
+
+class Drawn(NamedTuple):
+    """Unconstrained draws (chain, draw, parameter) with their worst R-hat and effective number."""
+
+    z: np.ndarray
+    r_hat: float
+    ess: float
+    divergences: int
+    gradients: int
+
+
+@partial(jax.jit, static_argnums=0)
+def _value_and_grad(build: Build, z: Array, case: Any) -> tuple[Array, Array]:
+    return jax.value_and_grad(build(case).potential)(z)
+
+
+@partial(jax.jit, static_argnums=0)
+def _prior(build: Build, case: Any) -> Array:
+    return lax.map(build(case).prior_vector, jax.random.split(jax.random.key(0), PRIOR))
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _chain(build: Build, warmup: int, draws: int, key: Array, start: dict[str, Array], case: Any) -> Any:
+    chain = Chain(build(case), warmup, start)
+
+    def step(state: Any, _: None) -> Any:
+        state = chain.advance(state)
+        return state, (state.z, state.diverging, state.n_steps)
+
+    return lax.scan(step, chain.first_state(key, 0), None, warmup + draws)[1]
+
+
+def nuts(build: Build, case: Any, seed: int, warmup: int, draws: int, along: str | None = None) -> Drawn:
+    """Two chains from near a mode.
+
+    Args:
+        build: the model with its data; a function of a module, the same for all data sets.
+        case: the data.
+        seed: of the chains.
+        warmup, draws: transitions of each.
+        along: a parameter; the search starts at the best of some values of it.
+    """
+    prior = np.asarray(_prior(build, case))
+    centre, scale = np.median(prior, 0), prior.std(0)
+
+    def target(w: np.ndarray) -> tuple[float, np.ndarray]:
+        value, gradient = _value_and_grad(build, jnp.asarray(centre + scale * w), case)
+        good = bool(jnp.isfinite(value)) and bool(jnp.all(jnp.isfinite(gradient)))
+        return (float(value), np.asarray(gradient) * scale) if good else (HEIGHT, np.zeros_like(w))
+
+    first = np.zeros_like(centre)
+    if along is not None:
+        direction = np.eye(centre.size)[build(case).names.index(along)]
+        first = min(np.linspace(-2, 2, STARTS)[:, None] * direction, key=lambda w: target(w)[0])
+    best = minimize(target, first, jac=True, method="BFGS", options={"gtol": 0.05, "maxiter": 60}).x
+    steps = 1e-2 * np.eye(centre.size)
+    hessian = np.array([target(best + s)[1] - target(best - s)[1] for s in steps]) / 2e-2
+    values, vectors = np.linalg.eigh(0.5 * (hessian + hessian.T))
+    covariance = (vectors / np.maximum(np.abs(values), 1.0)) @ vectors.T
+    root = np.linalg.cholesky(covariance)
+    found = []
+    for key in jax.random.split(jax.random.key(seed), 2):
+        away, move = jax.random.split(key)
+        at = best + root @ np.asarray(jax.random.normal(away, best.shape))
+        value, gradient = target(at)
+        start = {"mode": centre + scale * best, "covariance": covariance * np.outer(scale, scale)}
+        start |= {"starts": (centre + scale * at)[None], "potentials": np.array([value])}
+        start |= {"gradients": (gradient / scale)[None]}
+        found.append(jax.tree.map(np.asarray, _chain(build, warmup, draws, jax.random.key_data(move), start, case)))
+    z, diverging, n_steps = (np.stack(part) for part in zip(*found, strict=True))
+    kept = z[:, warmup:]
+    columns = [kept[..., i] for i in range(kept.shape[-1])]
+    r_hat, ess = max(float(az.rhat(one)) for one in columns), min(float(az.ess(one)) for one in columns)
+    return Drawn(kept, r_hat, ess, int(diverging[:, warmup:].sum()), int(n_steps.sum()))
+
+
+def workers() -> Executor:
+    """A process a core; what one has compiled it keeps. (NumPyro traces one model at a time in a process.)"""
+    return ProcessPoolExecutor(cores(), get_context("spawn"))
