@@ -19,12 +19,12 @@ from jax import lax
 from jaxtyping import Array
 from scipy.optimize import minimize
 
+from glacierbayes.inference.mode import HEIGHT, laplace
 from glacierbayes.inference.nuts import Chain
 from glacierbayes.inference.problem import Problem
 from glacierbayes.inference.workers import cores
 
 STARTS, PRIOR = 7, 200  # starts of the search for the mode; draws that give centre and scale
-HEIGHT = 1e8  # stands for the density zero of a failed solve
 Build = Callable[[Any], Problem]  # of the data; what is compiled is kept by it
 
 
@@ -82,10 +82,7 @@ def nuts(build: Build, case: Any, seed: int, warmup: int, draws: int, along: str
         direction = np.eye(centre.size)[build(case).names.index(along)]
         first = min(np.linspace(-2, 2, STARTS)[:, None] * direction, key=lambda w: target(w)[0])
     best = minimize(target, first, jac=True, method="BFGS", options={"gtol": 0.05, "maxiter": 60}).x
-    steps = 1e-2 * np.eye(centre.size)
-    hessian = np.array([target(best + s)[1] - target(best - s)[1] for s in steps]) / 2e-2
-    values, vectors = np.linalg.eigh(0.5 * (hessian + hessian.T))
-    covariance = (vectors / np.maximum(np.abs(values), 1.0)) @ vectors.T
+    covariance = laplace(lambda w: target(w)[1], best)
     root = np.linalg.cholesky(covariance)
     found = []
     for key in jax.random.split(jax.random.key(seed), 2):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -66,12 +67,7 @@ def find_start(problem: Problem, seed: int, chains: int = 1) -> dict[str, np.nda
         target(np.zeros_like(centre))  # compiles
         found = pool.map(descend, [(z - centre) / scale for z in (centre, *good)])
         best = descend(min(found, key=lambda one: one.fun).x, ITERATIONS)
-        steps = 1e-2 * np.eye(centre.size)
-        ends = pool.map(lambda w: target(best.x + w)[1], [*steps, *-steps])
-        gradients = np.array(list(ends)).reshape(2, centre.size, centre.size)
-        hessian = (gradients[0] - gradients[1]) / 2e-2
-        values, vectors = np.linalg.eigh(0.5 * (hessian + hessian.T))
-        covariance = (vectors / np.maximum(np.abs(values), 1.0)) @ vectors.T
+        covariance = laplace(lambda w: target(w)[1], best.x, pool.map)
         root = np.linalg.cholesky(covariance)
         starts = zip(*pool.map(start, jax.random.split(jax.random.key(seed + 1), chains)), strict=True)
     starts, potentials, slopes = map(np.array, starts)
@@ -82,3 +78,18 @@ def find_start(problem: Problem, seed: int, chains: int = 1) -> dict[str, np.nda
         "potentials": potentials,
         "gradients": slopes,
     }
+
+
+def laplace(gradient: Callable, mode: np.ndarray, each: Callable = map) -> np.ndarray:
+    """Covariance of the Laplace approximation, no wider than the prior in any direction.
+
+    Args:
+        gradient: of the potential, in coordinates scaled by the prior.
+        mode: where it is about 0.
+        each: maps over places.
+    """
+    steps = 1e-2 * np.eye(mode.size)
+    ends = np.array(list(each(lambda step: gradient(mode + step), [*steps, *-steps])))
+    hessian = (ends[: mode.size] - ends[mode.size :]) / 2e-2
+    values, vectors = np.linalg.eigh(0.5 * (hessian + hessian.T))
+    return (vectors / np.maximum(np.abs(values), 1.0)) @ vectors.T

@@ -43,7 +43,7 @@ class Gaussian(NamedTuple):
         return jnp.tril(self.below, -1) + jnp.diag(jnp.exp(self.diagonal))
 
 
-def ascend(potential: Callable, gaussian: Gaussian, key: Array) -> tuple[Gaussian, Array]:
+def gradient_of_bound(potential: Callable, gaussian: Gaussian, key: Array) -> tuple[Gaussian, Array]:
     """The gradient of minus the evidence lower bound, and an estimate of the bound.
 
     Args:
@@ -79,7 +79,7 @@ def fit(potential: Callable, dimension: int, steps: int, key: Array, say: Callab
     optimiser = Adam(lambda i: RATE * 30.0 ** (-i / steps))
 
     def step(state: Any, key: Array) -> tuple[Any, Array]:
-        gradient, bound = ascend(potential, optimiser.get_params(state), key)
+        gradient, bound = gradient_of_bound(potential, optimiser.get_params(state), key)
         return optimiser.update(gradient, state), bound
 
     part = jax.jit(lambda state, keys: lax.scan(step, state, keys))
