@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpyro.distributions as dist
 from likelihoods import CENTRE, SLIDING_CENTRE, SLIDING_WIDTH, WIDTH
+from numpyro import distributions as dist
 from sampling import Build, nuts
 
 import glacierbayes as gb
@@ -25,14 +25,22 @@ from glacierbayes.inference.chunks import read_arrays, write_arrays
 from glacierbayes.inference.problem import Problem
 
 YEARS, IMAGES = (2000.0, 2020.0), 2018.0
+LEAST_ESS, LONGER = 100.0, 4  # a glacier with fewer effective draws is sampled again, this many times as long
 GRADIENT, GRADIENT_FACTOR = 0.0065, 1.5  # prior of the balance gradient, per year
 
 
 class Known(NamedTuple):
-    """What the models need of a glacier beside its grid: mean elevation (m), uncertainty of the thickness, a share."""
+    """What the models need of a glacier beside its grid.
+
+    Attributes:
+        height: mean elevation, m.
+        scale_sigma: uncertainty of the thickness, a share.
+        depth: thickness where the ice is fast, m.
+    """
 
     height: Any
     scale_sigma: Any
+    depth: Any
 
 
 class Alone(NamedTuple):
@@ -51,6 +59,12 @@ def mean_height(glacier: gb.Glacier) -> float:
     return float(np.mean(np.asarray(glacier.surface)[np.asarray(glacier.thickness) > 0]))
 
 
+def fast_depth(glacier: gb.Glacier) -> float:
+    """Mean thickness as the speed weighs it, m."""
+    thickness = np.asarray(glacier.thickness)
+    return float(np.sum(thickness**5) / np.sum(thickness**4))
+
+
 def seen(glacier: gb.Glacier, observations: gb.Observations, known: Known, law: gb.laws.FlowLaw) -> None:
     """The block of a model that is one glacier: its unknowns but for the law, its run, its likelihood."""
     factor = dist.LogNormal(0.0, jnp.log1p(known.scale_sigma))
@@ -63,25 +77,43 @@ def seen(glacier: gb.Glacier, observations: gb.Observations, known: Known, law: 
     priors.observe(history, observations)
 
 
-def _model(glacier: gb.Glacier, observations: gb.Observations, *, known: Known, sliding: bool) -> None:
+def _creeping(glacier: gb.Glacier, observations: gb.Observations, *, known: Known) -> None:
     log_creep = priors.sample("log_creep", dist.Normal(CENTRE, WIDTH), "1", "logarithm of the creep parameter")
-    law: Any = gb.laws.Glen(jnp.exp(log_creep))
-    if sliding:
-        wide = dist.Normal(SLIDING_CENTRE, SLIDING_WIDTH)
-        law += gb.laws.WeertmanSliding(jnp.exp(priors.sample("log_sliding", wide, "1", "log of the sliding parameter")))
+    seen(glacier, observations, known, gb.laws.Glen(jnp.exp(log_creep)))
+
+
+def _creeping_and_sliding(glacier: gb.Glacier, observations: gb.Observations, *, known: Known) -> None:
+    """ln A and ln C normal, sampled as the odds of sliding and, given those, ln of the creep that flows like both.
+
+    An image tells the second and hardly the first; in ln A and ln C that is a bend of two long arms.
+    """
+    apart = np.hypot(WIDTH, SLIDING_WIDTH)
+    middle = SLIDING_CENTRE - CENTRE - jnp.log(known.depth / 2)
+    odds = priors.sample("log_odds", dist.Normal(middle, apart), "1", "log of sliding over creep in the speed")
+    creep = dist.Normal(CENTRE - (WIDTH / apart) ** 2 * (odds - middle), WIDTH * SLIDING_WIDTH / apart)
+    both = dist.Normal(creep.loc + jax.nn.softplus(odds), creep.scale)
+    flow = priors.sample("log_flow", both, "1", "logarithm of the creep parameter that flows like both")
+    log_creep, log_sliding = parts(flow, odds, known.depth)
+    law = gb.laws.Glen(jnp.exp(log_creep)) + gb.laws.WeertmanSliding(jnp.exp(log_sliding))
     seen(glacier, observations, known, law)
+
+
+def parts(log_flow: Any, log_odds: Any, depth: Any) -> tuple[Any, Any]:
+    """ln A and ln C."""
+    log_creep = log_flow - jnp.logaddexp(0.0, log_odds)
+    return log_creep, log_creep + log_odds + jnp.log(depth / 2)
 
 
 def creeping(case: tuple) -> Problem:
     """One glacier with a creep parameter of its own."""
     glacier, observations, known = case
-    return Problem(_model, glacier, observations, {"known": known, "sliding": False})
+    return Problem(_creeping, glacier, observations, {"known": known})
 
 
 def creeping_and_sliding(case: tuple) -> Problem:
     """One glacier with a creep and a sliding parameter of its own."""
     glacier, observations, known = case
-    return Problem(_model, glacier, observations, {"known": known, "sliding": True})
+    return Problem(_creeping_and_sliding, glacier, observations, {"known": known})
 
 
 def sample_all(
@@ -107,10 +139,17 @@ def _one(build: Build, seed: int, lengths: tuple[int, int], folder: Path | None,
         kept = read_arrays(path)
         return Alone(**{name: value if value.ndim else value.item() for name, value in kept.items()})
     case = jax.tree.map(jnp.asarray, case)
-    drawn = nuts(build, case, seed + number, *lengths, along="log_creep")
     names = build(case).names
-    none = np.full(drawn.z.shape[:2], -np.inf)
-    columns = [drawn.z[..., names.index(n)] if n in names else none for n in ("log_creep", "log_sliding")]
+    slides = "log_odds" in names
+    sample = partial(nuts, build, case, seed + number, along="log_flow" if slides else "log_creep")
+    drawn = sample(*lengths)
+    if drawn.ess < LEAST_ESS:
+        drawn = sample(*(LONGER * length for length in lengths))
+    if slides:
+        flow, odds = (drawn.z[..., names.index(name)] for name in ("log_flow", "log_odds"))
+        columns = [np.asarray(part) for part in parts(flow, odds, case[2].depth)]
+    else:
+        columns = [drawn.z[..., names.index("log_creep")], np.full(drawn.z.shape[:2], -np.inf)]
     found = Alone(*columns, *drawn[1:])
     if path is not None:
         write_arrays(path, {name: np.asarray(value) for name, value in found._asdict().items()})

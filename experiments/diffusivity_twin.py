@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 import twins
 import xarray as xr
-from temperature_law_twin import band
+from shared_law import band
 
 import glacierbayes as gb
 from glacierbayes import priors

@@ -24,7 +24,6 @@ import arviz  # noqa: F401 (gives arrays `azstats`)
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpyro
 import twins
 import xarray as xr
 from alone import creeping_and_sliding, sample_all
@@ -32,11 +31,10 @@ from jaxtyping import Array
 from likelihoods import CENTRE, SLIDING_CENTRE, SLIDING_WIDTH, WIDTH, Surfaces, stacked, surface
 from sampling import nuts, workers
 from scipy.stats import binomtest
+from shared_law import of_glaciers
 
 import glacierbayes as gb
-from glacierbayes import priors
 from glacierbayes.inference.chunks import write_json
-from glacierbayes.inference.problem import Problem
 
 LAWS = ("constant", "temperature", "sliding")
 SETS = 20  # from each law
@@ -71,22 +69,9 @@ def truths(law: str, rng: np.random.Generator, places: list[twins.Site]) -> list
     return [gb.laws.Glen(slow) + gb.laws.WeertmanSliding(slip) for _ in places]
 
 
-def _shared(glacier: tuple[Surfaces, Array], observations: None) -> None:
-    says, temperatures = glacier
-    creep = priors.creep_of_temperature(FAMILY).creep(temperatures)
-    each = says.log(jnp.log(creep), jnp.full(temperatures.shape, -jnp.inf))
-    numpyro.deterministic("each", each)
-    numpyro.factor("data", jnp.sum(each))
-
-
-def of_temperature(case: tuple[Surfaces, Array]) -> Problem:
-    """A(T), given what every glacier says."""
-    return Problem(_shared, case, None, {})
-
-
 @jax.jit
 def _each(z: Array, case: tuple[Surfaces, Array]) -> Array:
-    problem = of_temperature(case)
+    problem = of_glaciers(FAMILY)(case)
     return jax.lax.map(lambda one: problem.evaluate(one, jax.random.key(0))["derived"]["each"], z)
 
 
@@ -105,14 +90,13 @@ def predictive(says: Surfaces, temperatures: np.ndarray, seed: int) -> tuple[dic
     def grid(values: np.ndarray) -> Array:
         return jnp.broadcast_to(jnp.asarray(values)[:, None], (values.size, glaciers))
 
-    creep, none = CENTRE + WIDTH * axis, np.full(axis.size, -np.inf)
-    found = {"constant": left_out(np.asarray(of(grid(creep), grid(none))), -0.5 * axis**2)}
+    found = {"constant": left_out(np.asarray(of(grid(CENTRE + WIDTH * axis))), -0.5 * axis**2)}
     first, second = (part.ravel() for part in np.meshgrid(axis, axis, indexing="ij"))
     both = of(grid(CENTRE + WIDTH * first), grid(SLIDING_CENTRE + SLIDING_WIDTH * second))
     found["sliding"] = left_out(np.asarray(both), -0.5 * (first**2 + second**2))
 
     case = (says, jnp.asarray(temperatures))
-    drawn = nuts(of_temperature, case, seed, *SHARED)
+    drawn = nuts(of_glaciers(FAMILY), case, seed, *SHARED)
     each = np.asarray(_each(jnp.asarray(drawn.z.reshape(-1, drawn.z.shape[-1])), case))
     weights, k_hat = xr.DataArray(each, dims=("draw", "glacier")).azstats.psislw(dim="draw")
     weights = weights.transpose("draw", "glacier").values
@@ -138,8 +122,8 @@ def data_set(law: str, number: int, pool: Executor) -> dict[str, Any]:
     flows = truths(law, np.random.default_rng(seed), places)
     data = [twins.observe(*one, 100 * seed + i) for i, one in enumerate(zip(places, flows, strict=True))]
     single = sample_all(creeping_and_sliding, [twin.case for twin in data], 100 * seed, SINGLE, pool)
-    depths = [_depth(twin.glacier) for twin in data]
-    says = stacked([surface(s.log_creep, s.log_sliding, d) for s, d in zip(single, depths, strict=True)])
+    pairs = zip(single, data, strict=True)
+    says = stacked([surface(one.log_creep, one.log_sliding, float(twin.known.depth)) for one, twin in pairs])
     found, quality = predictive(says, np.array([twin.temperature for twin in data]), seed)
     return {
         "law": law,
@@ -152,12 +136,6 @@ def data_set(law: str, number: int, pool: Executor) -> dict[str, Any]:
         "temperature_law": quality,
         "seconds": time.monotonic() - began,
     }
-
-
-def _depth(glacier: gb.Glacier) -> float:
-    """Thickness where the ice is fast, m."""
-    thickness = np.asarray(glacier.thickness)
-    return float(np.sum(thickness**5) / np.sum(thickness**4))
 
 
 def summary(done: list[dict[str, Any]]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ doi 10.1016/0167-9473(91)90115-I).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -49,8 +49,8 @@ class Surfaces(NamedTuple):
     knots: Float[Array, "glacier knot"]
     weights: Float[Array, "glacier basis"]
 
-    def log(self, log_creep: Float[Array, " glacier"], log_sliding: Float[Array, " glacier"]) -> Array:
-        """Up to a constant; ln C may be minus infinity."""
+    def log(self, log_creep: Float[Array, " glacier"], log_sliding: Any = -jnp.inf) -> Float[Array, " glacier"]:
+        """Up to a constant; by default nothing slides."""
         speed, share = _speed(log_creep, log_sliding, self.depth)
         return jnp.sum(_both((speed - self.centre) / self.width, share, self.knots) * self.weights, -1)
 

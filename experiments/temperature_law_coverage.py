@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import time
 from concurrent.futures import Executor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,16 +28,16 @@ import numpyro
 import twins
 from alone import Known, creeping, sample_all, seen
 from likelihoods import curve, stacked
-from sampling import workers
+from sampling import Drawn, nuts, workers
 from scipy.stats import binom
-from temperature_law_twin import band, functions, program
+from shared_law import WEIGHTS, band, convergence, functions, of_glaciers
 
 import glacierbayes as gb
 from glacierbayes import constants, priors
 from glacierbayes.inference.chunks import write_json
 
 LEVELS = (0.5, 0.8, 0.95)
-SINGLE, LAW = (100, 300), {"chains": 2, "warmup": 300, "draws": 1000}
+SINGLE, LAW = (150, 400), (300, 1000)
 TOGETHER, CASES, FEW = {"chains": 2, "warmup": 150, "draws": 500}, 5, (1, 3, 5, 7)
 TRIES = 20  # of a draw whose solve fails somewhere
 
@@ -75,44 +75,34 @@ def draw(family: str, seed: int, made: list[twins.Twin]) -> tuple[np.ndarray, li
             where = lambda o: (o.velocity.velocity, o.geodetic.balance, o.geodetic.sigma)  # noqa: E731
             data.append((twin.glacier, eqx.tree_at(where, twin.observations, fields), twin.known))
         if all(bool(jnp.all(jnp.isfinite(case[1].velocity.velocity))) for case in data):
-            return np.asarray(sites["creep_departure_weights"]["value"]), data
+            return np.asarray(sites[WEIGHTS]["value"]), data
     raise RuntimeError(f"no draw of the prior could be solved in {TRIES} tries (seed {seed})")
 
 
-def law_of(
-    family: str, temperatures: np.ndarray, data: list[tuple], seed: int, path: Path, pool: Executor
-) -> tuple[Any, list]:
+def law_of(family: str, temperatures: np.ndarray, data: list[tuple], seed: int, pool: Executor) -> tuple[Drawn, list]:
     """Draws of the law from every glacier by itself, and those."""
     single = sample_all(creeping, data, 1000 * seed, SINGLE, pool)
-    of = program(stacked([curve(one.log_creep) for one in single]), temperatures, family)
-    path.unlink(missing_ok=True)
-    shutil.rmtree(f"{path}.parts", ignore_errors=True)
-    return gb.infer(of, None, None, output=path, seed=seed, **LAW), single
+    says = stacked([curve(one.log_creep) for one in single])
+    return nuts(of_glaciers(family), (says, jnp.asarray(temperatures)), seed, *LAW), single
 
 
-def _weights(draws: Any) -> np.ndarray:
-    drawn = draws["posterior"]["creep_departure_weights"].values
-    return drawn.reshape(-1, drawn.shape[-1])
-
-
-def repetition(family: str, seed: int, made: list[twins.Twin], folder: Path, pool: Executor) -> dict:
+def repetition(family: str, seed: int, made: list[twins.Twin], pool: Executor) -> dict:
     """One truth, its data, its posterior."""
     began = time.monotonic()
     weights, data = draw(family, seed, made)
     temperatures = np.array([twin.temperature for twin in made])
-    draws, single = law_of(family, temperatures, data, seed, folder / f"{family}.nc", pool)
-    after, truth = functions(family, _weights(draws)), functions(family, weights[None])[0]
+    drawn, single = law_of(family, temperatures, data, seed, pool)
+    after, truth = functions(family, drawn.z), functions(family, weights)
     inside = {}
     for level in LEVELS:
         low, high = band(after, level)
         inside[str(level)] = bool(np.all((low <= truth) & (truth <= high)))
-    table = gb.check(draws).table
-    rows = table[table.index.str.startswith("creep_departure[")]
+    r_hat, ess = convergence(after)
     return {
         "seed": seed,
         "inside": inside,
-        "function_r_hat": float(rows["r_hat"].max()),
-        "function_least_ess": float(rows["ess_bulk"].min()),
+        "function_r_hat": r_hat,
+        "function_least_ess": ess,
         "glaciers_r_hat": max(one.r_hat for one in single),
         "glaciers_least_ess": min(one.ess for one in single),
         "seconds": time.monotonic() - began,
@@ -132,28 +122,27 @@ def together(family: str, temperatures: np.ndarray, knowns: tuple[Known, ...]):
     return model
 
 
-def check(family: str, seed: int, made: list[twins.Twin], folder: Path, pool: Executor) -> dict:
+def check(family: str, seed: int, made: list[twins.Twin], pool: Executor, folder: Path) -> dict:
     """One truth, its posterior by both ways: differences of the function in standard deviations, and their ratio."""
     made = [made[i] for i in FEW]
     _, data = draw(family, seed, made)
     temperatures = np.array([twin.temperature for twin in made])
-    split, _ = law_of(family, temperatures, data, seed, folder / f"{family}.nc", pool)
+    split, _ = law_of(family, temperatures, data, seed, pool)
     shown, observed, knowns = zip(*data, strict=True)
     began = time.monotonic()
-    of, path = together(family, temperatures, knowns), folder / f"{family}{seed}_together.nc"
+    of, path = together(family, temperatures, knowns), folder / f"{family}{seed}.nc"
     joint = gb.infer(of, shown, observed, output=path, seed=seed, resume=True, **TOGETHER)
-    table = gb.check(joint).table
-    rows = table[table.index.str.startswith("creep_departure[")]
-    one, other = (functions(family, _weights(draws)) for draws in (split, joint))
-    apart = (np.median(one, 0) - np.median(other, 0)) / other.std(0)
-    ratio = one.std(0) / other.std(0)
+    one, other = functions(family, split.z), functions(family, joint["posterior"][WEIGHTS].values)
+    r_hat, ess = convergence(other)
+    apart = (np.median(one, (0, 1)) - np.median(other, (0, 1))) / other.std((0, 1))
+    ratio = one.std((0, 1)) / other.std((0, 1))
     return {
         "seed": seed,
         "median_apart_in_sd_rms": float(np.sqrt(np.mean(apart**2))),
         "median_apart_in_sd_largest": float(np.max(np.abs(apart))),
         "sd_ratio": [float(ratio.min()), float(np.median(ratio)), float(ratio.max())],
-        "together_r_hat": float(rows["r_hat"].max()),
-        "together_least_ess": float(rows["ess_bulk"].min()),
+        "together_r_hat": r_hat,
+        "together_least_ess": ess,
         "together_seconds": time.monotonic() - began,
     }
 
@@ -167,13 +156,14 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     given = parser.parse_args()
     done = json.loads(given.output.read_text())["repetitions"] if given.output.exists() else []
-    folder = given.output.with_name(given.output.name + ".runs")
-    folder.mkdir(exist_ok=True)
-    made = glaciers()
-    one, count = (check, CASES) if given.check else (repetition, given.repetitions)
-    pool = workers()
+    made, pool = glaciers(), workers()
+    one, count = repetition, given.repetitions
+    if given.check:
+        folder = given.output.with_name(given.output.name + ".runs")
+        folder.mkdir(exist_ok=True)
+        one, count = partial(check, folder=folder), CASES
     for seed in range(len(done), count):
-        done.append(one(given.family, seed, made, folder, pool))
+        done.append(one(given.family, seed, made, pool))
         found: dict[str, Any] = {"family": given.family, "repetitions": done}
         if not given.check:
             found["summary"] = {

@@ -18,18 +18,19 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpyro
 import twins
 import xarray as xr
 from alone import Alone, creeping, sample_all
 from likelihoods import Curves, curve, stacked
 from sampling import workers
+from shared_law import TEMPERATURES, WEIGHTS, band, functions, law, prior_functions
 
 import glacierbayes as gb
 from glacierbayes import priors
@@ -37,47 +38,16 @@ from glacierbayes.inference.chunks import write_json
 from glacierbayes.inference.mode import find_start
 from glacierbayes.inference.problem import Problem
 
-TEMPERATURES = np.arange(-22.0, 0.01, 0.5)
 GAP, NEAR = -11.0, 0.5  # degC: the gap's middle; how far from a glacier there are data
 ALONE = {True: (100, 400), False: (200, 1000)}  # transitions of the two chains of a glacier, quick or not
 LAW = {"chains": 2, "warmup": 1000, "draws": 4000}
-PRIOR_DRAWS = 4000
 
 
-def program(each: Curves, temperatures: np.ndarray, family: str):
-    """The law of `models/temperature_law.py`, given what every glacier says of its creep parameter."""
-
+def _model(each: Curves, temperatures: np.ndarray, family: str) -> Callable:
     def model(glacier=None, observations=None):
-        creep = priors.creep_of_temperature(family).creep(jnp.asarray(temperatures))
-        priors.derived("creep_parameter", creep, "Pa-3 s-1", "creep parameter of a glacier")
-        numpyro.factor("data", jnp.sum(each.log(jnp.log(creep))))
+        law((each, temperatures), family=family)
 
     return model
-
-
-def functions(family: str, weights: np.ndarray) -> np.ndarray:
-    """ln A of every draw at `TEMPERATURES`."""
-    with numpyro.handlers.seed(rng_seed=0):
-        law = priors.creep_of_temperature(family)
-    of = law.departure.family
-    return np.log(priors.TYPICAL_CREEP) + np.asarray(
-        jax.jit(jax.vmap(lambda w: of(w, jnp.asarray(TEMPERATURES))))(jnp.asarray(weights))
-    )
-
-
-def prior_functions(family: str, seed: int) -> np.ndarray:
-    """ln A of draws from the prior at `TEMPERATURES`."""
-    with numpyro.handlers.trace() as sites, numpyro.handlers.seed(rng_seed=0):
-        priors.creep_of_temperature(family)
-    size = sites["creep_departure_weights"]["value"].size
-    return functions(family, np.random.default_rng(seed).normal(size=(PRIOR_DRAWS, size)))
-
-
-def band(draws: np.ndarray, level: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
-    """Simultaneous band: the share `level` of the draws lies inside everywhere."""
-    middle, sd = np.median(draws, 0), draws.std(0)
-    reach = np.quantile(np.max(np.abs(draws - middle) / sd, 1), level)
-    return middle - reach * sd, middle + reach * sd
 
 
 def score(draws: np.ndarray, prior: np.ndarray, has_data: np.ndarray) -> dict[str, Any]:
@@ -125,15 +95,15 @@ def study(output: Path, scale_sigma: float, quick: bool, seed: int) -> None:
     gap = TEMPERATURES == GAP
     result, modes = {}, {}
     for family in priors.FAMILIES:
-        of = program(each, temperatures, family)
+        of = _model(each, temperatures, family)
         began = time.monotonic()
         draws = gb.infer(of, None, None, output=folder / f"{family}.nc", seed=seed, resume=True, **LAW)
-        posterior = draws["posterior"]["creep_departure_weights"].values
+        posterior = draws["posterior"][WEIGHTS].values
         after = functions(family, posterior.reshape(-1, posterior.shape[-1]))
         before = prior_functions(family, seed)
         problem = Problem(of, None, None, {})
         place = problem.evaluate(jnp.asarray(find_start(problem, seed)["mode"]), jax.random.key(0))["sites"]
-        modes[family] = functions(family, np.asarray(place["creep_departure_weights"])[None])[0]
+        modes[family] = functions(family, np.asarray(place[WEIGHTS])[None])[0]
         trust = gb.check(draws)
         rows = trust.table[trust.table.index.str.startswith("creep_departure[")]
         scores[family] = score(after, before, has_data) | {
@@ -180,7 +150,7 @@ def _says(twin: twins.Twin, creep: float, found: Alone) -> dict[str, float]:
 
 def _weights(folder: Path, family: str) -> np.ndarray:
     with xr.open_datatree(folder / f"{family}.nc") as tree:
-        weights = tree["posterior"]["creep_departure_weights"].values
+        weights = tree["posterior"][WEIGHTS].values
     return weights.reshape(-1, weights.shape[-1])
 
 

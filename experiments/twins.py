@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from alone import GRADIENT, GRADIENT_FACTOR, IMAGES, YEARS, Known, mean_height
+from alone import GRADIENT, GRADIENT_FACTOR, IMAGES, YEARS, Known, fast_depth, mean_height
 from jaxtyping import Array
 from scipy.ndimage import gaussian_filter
 from scipy.stats import norm
@@ -149,7 +149,8 @@ def observe(site: Site, law: gb.laws.FlowLaw, seed: int, scale_sigma: float = 0.
     change = float(change) + share * BALANCE_SIGMA * rng.normal()
     observations = gb.Observations(velocity, gb.GeodeticBalance(change, BALANCE_SIGMA, *YEARS))
     speed = float(np.mean(np.hypot(*speeds)[thickness > 0]))
-    nuisance = Known(jnp.asarray(mean_height(known)), jnp.asarray(scale_sigma_of(known, scale_sigma)))
+    of_it = (mean_height(known), scale_sigma_of(known, scale_sigma), fast_depth(known))
+    nuisance = Known(*map(jnp.asarray, of_it))
     return Twin(known, observations, nuisance, site.temperature, speed)
 
 

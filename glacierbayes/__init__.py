@@ -56,4 +56,11 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
+def _load_numpyro() -> None:
+    # ArviZ leaves a lazy one behind; `import numpyro.distributions` then makes that module twice, and models fail
+    if "numpyro" in sys.modules:
+        getattr(sys.modules["numpyro"], "__version__")  # noqa: B009
+
+
 _use_float64()
+_load_numpyro()

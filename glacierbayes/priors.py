@@ -15,6 +15,7 @@ import numpyro
 import numpyro.distributions as dist
 from jaxtyping import Array
 from numpyro.distributions.transforms import SigmoidTransform
+from scipy import optimize, stats
 
 from glacierbayes import constants, laws
 from glacierbayes.errors import InputError
@@ -32,6 +33,17 @@ USUAL_BALANCE = -0.5  # m w.e. per year, where none was observed
 def lognormal(median: Any, factor: float) -> dist.Distribution:
     """Two thirds of the mass within a factor of the median."""
     return dist.LogNormal(jnp.log(median), np.log(factor))
+
+
+def inverse_gamma(low: float, high: float) -> dist.Distribution:
+    """All but 1 % of its mass above `low`, all but 1 % below `high`: a length that neither vanishes nor grows."""
+
+    def apart(log_shape: float) -> float:
+        short, long = stats.invgamma.ppf((0.01, 0.99), np.exp(log_shape))
+        return float(np.log(long / short) - np.log(high / low))
+
+    shape = float(np.exp(float(optimize.bisect(apart, np.log(0.2), np.log(1e5)))))  # pyright: ignore[reportArgumentType]
+    return dist.InverseGamma(shape, low / stats.invgamma.ppf(0.01, shape))
 
 
 def fraction(median: float, width: float) -> dist.Distribution:
@@ -118,6 +130,27 @@ def flow(
     return law + laws.WeertmanSliding(C=slip)
 
 
+def coupled(law: laws.FlowLaw, thicknesses: Any) -> laws.FlowLaw:
+    """The law at a slope averaged over a number of ice thicknesses (`laws.Coupled`).
+
+    Args:
+        law: the whole of it.
+        thicknesses: None for the local slope, a number, or "inferred": in valley glaciers 1 to 3 (Kamb and Echelmeyer
+            1986, doi 10.3189/S0022143000015604).
+
+    Raises:
+        InputError: another word, or a number that is not above 0.
+    """
+    if thicknesses is None:
+        return law
+    if thicknesses == "inferred":
+        name = "length over which the slope is averaged, in ice thicknesses"
+        return laws.Coupled(law, sample("coupling_thicknesses", lognormal(1.7, 1.6), "1", name))
+    if not isinstance(thicknesses, int | float) or not thicknesses > 0:
+        raise InputError(f'option coupling is {thicknesses!r}, expected a number of ice thicknesses or "inferred"')
+    return laws.Coupled(law, thicknesses)
+
+
 # Unknown functions --------------------------------------------------------------------------------------------
 
 FAMILIES = {
@@ -126,6 +159,7 @@ FAMILIES = {
     "neural_network": laws.NeuralNetwork,
 }
 GRID = {1: (30,), 2: (6, 5)}  # places at which a function is kept, and its convergence judged
+SHORTEST, LONGEST = 0.5, 2.0  # times its length, where that is inferred
 
 
 class Input(NamedTuple):
@@ -138,11 +172,14 @@ class Input(NamedTuple):
     units: str
 
 
-def unknown_function(name: str, family: str, inputs: tuple[Input, ...], scale: float, long_name: str) -> laws.Function:
+def unknown_function(
+    name: str, family: str, inputs: tuple[Input, ...], scale: float, long_name: str, lengths: str = "fixed"
+) -> laws.Function:
     """A function of one or two inputs that nobody knows: mean 0, standard deviation `scale`, as the family draws it.
 
     Its weights are the site `NAME_weights`; they may swap places and are not judged. Its values on a grid over the
-    inputs are kept as NAME.
+    inputs are kept as NAME. Lengths that are inferred are the sites `NAME_length_INPUT`, from half to twice that of the
+    input; more weights are needed then (a Gaussian process of two inputs: too many, take a spline).
 
     Args:
         name: of the function in the result.
@@ -150,13 +187,24 @@ def unknown_function(name: str, family: str, inputs: tuple[Input, ...], scale: f
         inputs: one or two.
         scale: prior standard deviation of its values, which are logarithms of a factor.
         long_name: for the result file.
+        lengths: "fixed" or "inferred".
 
     Raises:
-        InputError: an unknown family.
+        InputError: an unknown family, or another word for the lengths.
     """
     if family not in FAMILIES:
         raise InputError(f'option family is "{family}", expected {", ".join(map(repr, FAMILIES))}')
-    of = FAMILIES[family](tuple((i.low, i.high) for i in inputs), scale, tuple(i.length for i in inputs))
+    if lengths not in ("fixed", "inferred"):
+        raise InputError(f'option lengths is "{lengths}", expected "fixed" or "inferred"')
+    short, long = (tuple(share * i.length for i in inputs) for share in (SHORTEST, LONGEST))
+    over: tuple[Any, ...] = tuple(i.length for i in inputs)
+    if lengths == "inferred":
+        over = tuple(
+            sample(f"{name}_length_{i.name}", inverse_gamma(a, b), i.units, f"length of {long_name} along {i.name}")
+            for i, a, b in zip(inputs, short, long, strict=True)
+        )
+    between = {"shortest": short, "longest": long} if lengths == "inferred" else {}
+    of = FAMILIES[family](tuple((i.low, i.high) for i in inputs), scale, over, **between)
     weights = sample(f"{name}_weights", dist.Normal().expand([of.size]).to_event(1), "1", f"weights of {long_name}")
     function = laws.Function(of, weights)
     axes = [np.linspace(i.low, i.high, count) for i, count in zip(inputs, GRID[len(inputs)], strict=True)]
@@ -184,15 +232,16 @@ TYPICAL_CREEP, CREEP_DEPARTURE = 5e-25, 1.3  # Pa-3 s-1; of the logarithm
 ICE_TEMPERATURES, TEMPERATURE_LENGTH = (-25.0, 0.0), 2.2  # degC
 
 
-def creep_of_temperature(family: str) -> laws.TemperatureCreep:
+def creep_of_temperature(family: str, lengths: str = "fixed") -> laws.TemperatureCreep:
     """Creep with an unknown A(T), the same for all glaciers: a priori constant in T, free to bend, rise and fall.
 
     Args:
-        family: see `unknown_function`; the function is the site "creep_departure", the log of A over 5e-25 Pa-3 s-1.
+        family, lengths: see `unknown_function`; the function is the site "creep_departure", the log of A over
+            5e-25 Pa-3 s-1.
     """
     temperature = Input("temperature", *ICE_TEMPERATURES, TEMPERATURE_LENGTH, "degC")
     name = f"log of the creep parameter over {TYPICAL_CREEP:g} Pa-3 s-1"
-    departure = unknown_function("creep_departure", family, (temperature,), CREEP_DEPARTURE, name)
+    departure = unknown_function("creep_departure", family, (temperature,), CREEP_DEPARTURE, name, lengths)
     return laws.TemperatureCreep(departure, TYPICAL_CREEP)
 
 

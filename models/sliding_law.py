@@ -10,16 +10,28 @@ from glacierbayes import priors
 DEPARTURE = 0.7  # of the logarithm: a factor of 2 either way is usual, one of 4 is not
 
 
-def model(glacier, observations=None, *, family="gaussian_process", balance="auto", start=2000.0, end=2020.0):
-    """Options: family ("gaussian_process", "spline", "neural_network"), balance, start and end (decimal years)."""
+def model(
+    glacier,
+    observations=None,
+    *,
+    family="gaussian_process",
+    lengths="fixed",
+    coupling=None,
+    balance="auto",
+    start=2000.0,
+    end=2020.0,
+):
+    """Options: family ("gaussian_process", "spline", "neural_network"), lengths over which the function turns ("fixed",
+    "inferred"), coupling (number of ice thicknesses over which the slope is averaged, or "inferred"), balance, start
+    and end (decimal years)."""
     glacier = priors.at_start(glacier, observations, start)
     scale = priors.thickness_scale()
     creep, sliding = priors.flow(glacier, scale, sliding=True, factor=priors.SPEED_FACTOR_BESIDE_A_FUNCTION).laws
     inputs = priors.of_the_ice(glacier)
     departure = priors.unknown_function(
-        "sliding_departure", family, inputs, DEPARTURE, "log of the factor on Weertman's sliding"
+        "sliding_departure", family, inputs, DEPARTURE, "log of the factor on Weertman's sliding", lengths
     )
-    law = creep + sliding * gb.laws.Correction(departure)
+    law = priors.coupled(creep + sliding * gb.laws.Correction(departure), coupling)
     mass_balance = priors.mass_balance(glacier, observations, (start, end), balance)
     save_at = () if observations is None else observations.years
     history = gb.simulate(glacier.scaled(scale), law, mass_balance, (start, end), save_at, leave_window=False)

@@ -11,9 +11,12 @@ import glacierbayes as gb
 from glacierbayes import priors
 
 
-def model(glacier, observations=None, *, family="gaussian_process", balance="auto", start=2000.0, end=2020.0):
-    """Options: family ("gaussian_process", "spline", "neural_network"), balance, start and end (decimal years)."""
-    law = priors.creep_of_temperature(family)
+def model(
+    glacier, observations=None, *, family="gaussian_process", lengths="fixed", balance="auto", start=2000.0, end=2020.0
+):
+    """Options: family ("gaussian_process", "spline", "neural_network"), lengths over which A(T) turns ("fixed",
+    "inferred"), balance, start and end (decimal years)."""
+    law = priors.creep_of_temperature(family, lengths)
     histories = []
     for name, one, seen in priors.several(glacier, observations):
         with priors.scope(name):

@@ -3,6 +3,7 @@
 from glacierbayes.laws.base import FlowLaw, LocalIce, SumOfLaws
 from glacierbayes.laws.basis import Spline
 from glacierbayes.laws.correction import Correction
+from glacierbayes.laws.coupled import Coupled
 from glacierbayes.laws.factor import Factor
 from glacierbayes.laws.functions import Family, Function
 from glacierbayes.laws.gaussian_process import GaussianProcess
@@ -15,6 +16,7 @@ __all__ = [
     "BuddSliding",
     "Correction",
     "CoulombSliding",
+    "Coupled",
     "Factor",
     "Family",
     "FlowLaw",

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from glacierbayes.errors import InputError
-from glacierbayes.laws.functions import Family, checked
+from glacierbayes.laws.functions import Family, checked, ends
 
 KNOTS_A_LENGTH = 2.0  # a spline of fewer cannot follow what its prior allows
 RISE = 0.5  # of the logarithm of the rise of a function that must rise, standard deviation
@@ -24,7 +24,7 @@ class Spline(Family):
     scale, the whole rise is lognormal with a median of two `scale`, and the level has the standard deviation `scale`.
 
     Attributes:
-        ranges, scale, lengths: see `Family`; an array as length can be inferred.
+        ranges, scale, lengths: see `Family`.
         knots: intervals along every input.
         increasing: whether the function must rise.
     """
@@ -35,11 +35,20 @@ class Spline(Family):
     knots: tuple[int, ...] = eqx.field(static=True)
     increasing: bool = eqx.field(static=True)
 
-    def __init__(self, ranges: Any, scale: Any, lengths: Any, knots: Any = None, increasing: bool = False):
-        """Knots default to two a length, which then must be a number.
+    def __init__(
+        self,
+        ranges: Any,
+        scale: Any,
+        lengths: Any,
+        shortest: Any = None,
+        longest: Any = None,
+        knots: Any = None,
+        increasing: bool = False,
+    ):
+        """Knots default to two a shortest length.
 
         Raises:
-            InputError: see `functions.checked`; `increasing` with two inputs.
+            InputError: see `functions.ends`; `increasing` with two inputs.
         """
         self.ranges, self.lengths = checked("Spline", ranges, lengths)
         self.scale, self.increasing = scale, increasing
@@ -47,7 +56,8 @@ class Spline(Family):
             raise InputError("Spline: increasing is for one input; give one range")
         if knots is None:
             widths = (high - low for low, high in self.ranges)
-            knots = tuple(math.ceil(KNOTS_A_LENGTH * w / float(s)) for w, s in zip(widths, self.lengths, strict=True))
+            short, _ = ends("Spline", ranges, lengths, shortest, longest)
+            knots = tuple(math.ceil(KNOTS_A_LENGTH * w / s) for w, s in zip(widths, short, strict=True))
         self.knots = tuple(knots) if isinstance(knots, tuple | list) else (knots,)
 
     @property

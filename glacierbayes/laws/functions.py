@@ -11,13 +11,17 @@ from abc import abstractmethod
 from typing import Any
 
 import equinox as eqx
+import jax.core
 from jaxtyping import Array, Float
 
 from glacierbayes.errors import InputError
 
 
 class Family(eqx.Module):
-    """A prior of functions.
+    """A prior of functions: `Spline`, `GaussianProcess` or `NeuralNetwork(ranges, scale, lengths)`.
+
+    Lengths that are inferred are arrays; then all take `shortest` and `longest`, plain numbers between which they lie
+    (beyond is no error, but less exact).
 
     Attributes:
         ranges: (low, high) of every input, one or two; beyond it a function stays as at its end.
@@ -48,6 +52,21 @@ class Function(eqx.Module):
     def __call__(self, *inputs: Float[Array, "*points"]) -> Float[Array, "*points"]:
         """Its value, point by point."""
         return self.family(self.weights, *inputs)
+
+
+def ends(kind: str, ranges: Any, lengths: Any, shortest: Any, longest: Any) -> tuple[tuple[float, ...], ...]:
+    """The shortest and the longest lengths, numbers; by default the lengths.
+
+    Raises:
+        InputError: see `checked`; lengths that are inferred without both ends.
+    """
+    found = []
+    for end in (shortest, longest):
+        _, values = checked(kind, ranges, lengths if end is None else end)
+        if any(isinstance(value, jax.core.Tracer) for value in values):
+            raise InputError(f"{kind}: lengths are inferred: give shortest and longest, one number each an input")
+        found.append(tuple(float(value) for value in values))
+    return tuple(found)
 
 
 def checked(kind: str, ranges: Any, lengths: Any) -> tuple[tuple[tuple[float, float], ...], tuple[Any, ...]]:

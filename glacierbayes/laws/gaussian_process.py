@@ -9,7 +9,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from glacierbayes.laws.functions import Family, checked
+from glacierbayes.laws.functions import Family, checked, ends
 
 # Solin and Sarkka 2020 (doi 10.1007/s11222-019-09886-w); half-width and number of terms by the rule of Riutort-Mayol
 # et al. 2023 (doi 10.1007/s11222-022-10167-2) for Matern 5/2: c >= 4.1 l / S, m >= 2.65 c S / l, S half the range.
@@ -21,7 +21,7 @@ class GaussianProcess(Family):
     """Matern 5/2 by its spectral density on sines of a box wider than the range.
 
     Attributes:
-        ranges, scale, lengths: see `Family`; an array as length can be inferred, down to `shortest`.
+        ranges, scale, lengths: see `Family`.
         terms: sines along every input.
         widths: half-width of the box over half the range, along every input.
     """
@@ -33,22 +33,20 @@ class GaussianProcess(Family):
     widths: tuple[float, ...] = eqx.field(static=True)
 
     def __init__(self, ranges: Any, scale: Any, lengths: Any, shortest: Any = None, longest: Any = None):
-        """`shortest` and `longest` length, plain numbers, by default `lengths`, decide terms and width.
+        """Terms and width follow from the shortest and the longest length.
 
         Raises:
-            InputError: see `functions.checked`.
+            InputError: see `functions.ends`.
         """
         self.ranges, self.lengths = checked("GaussianProcess", ranges, lengths)
         self.scale = scale
-        _, short = checked("GaussianProcess", ranges, self.lengths if shortest is None else shortest)
-        _, long = checked("GaussianProcess", ranges, self.lengths if longest is None else longest)
+        short, long = ends("GaussianProcess", ranges, lengths, shortest, longest)
         halves = [(high - low) / 2 for low, high in self.ranges]
         self.widths = tuple(
-            max(LEAST_WIDTH, 1 + WIDTH_A_LENGTH * float(s) / half / 2) for s, half in zip(long, halves, strict=True)
+            max(LEAST_WIDTH, 1 + WIDTH_A_LENGTH * s / half / 2) for s, half in zip(long, halves, strict=True)
         )
         self.terms = tuple(
-            math.ceil(TERMS_A_LENGTH * w * half / float(s))
-            for s, half, w in zip(short, halves, self.widths, strict=True)
+            math.ceil(TERMS_A_LENGTH * w * half / s) for s, half, w in zip(short, halves, self.widths, strict=True)
         )
 
     @property

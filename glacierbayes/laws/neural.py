@@ -10,6 +10,7 @@ are some, and the band over a gap is half the prior's.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import equinox as eqx
@@ -19,7 +20,7 @@ import numpy as np
 from jaxtyping import Array, Float
 from scipy import stats
 
-from glacierbayes.laws.functions import Family, checked
+from glacierbayes.laws.functions import Family, checked, ends
 
 DEGREES = 5  # of the Student-t that frequencies are from: the spectral density of Matern 5/2
 BIAS = 0.2  # of the hidden layer; more is level, which correlates over the whole range
@@ -45,19 +46,31 @@ class NeuralNetwork(Family):
     hidden: int = eqx.field(static=True)
     spread: float = eqx.field(static=True)
 
-    def __init__(self, ranges: Any, scale: Any, lengths: Any, waves: int = 8, hidden: int = 4):
+    def __init__(
+        self,
+        ranges: Any,
+        scale: Any,
+        lengths: Any,
+        shortest: Any = None,
+        longest: Any = None,
+        waves: int = 8,
+        hidden: int = 4,
+    ):
         """The standard deviation of what the hidden layer gives is found by drawing from its prior, with a fixed seed.
 
         Raises:
-            InputError: see `functions.checked`.
+            InputError: see `functions.ends`.
         """
+        typical = tuple(
+            math.sqrt(a * b) for a, b in zip(*ends("NeuralNetwork", ranges, lengths, shortest, longest), strict=True)
+        )
         self.ranges, self.lengths = checked("NeuralNetwork", ranges, lengths)
         self.scale, self.waves, self.hidden, self.spread = scale, waves, hidden, 1.0
         with jax.ensure_compile_time_eval():
             places = np.meshgrid(*(np.linspace(low, high, PLACES) for low, high in self.ranges))
             weights = jnp.asarray(np.random.default_rng(0).normal(size=(DRAWS, self.size)))
             inputs = [jnp.asarray(part.ravel()) for part in places]
-            values = jax.vmap(lambda one: self._parts(one, *inputs)[0])(weights)
+            values = jax.vmap(lambda one: self._parts(one, typical, *inputs)[0])(weights)
             self.spread = float(jnp.sqrt(jnp.mean(values**2)))
 
     @property
@@ -67,15 +80,15 @@ class NeuralNetwork(Family):
 
     def __call__(self, weights: Float[Array, " weights"], *inputs: Float[Array, "*points"]) -> Float[Array, "*points"]:
         """The network's output."""
-        hidden, past = self._parts(weights, *inputs)
+        hidden, past = self._parts(weights, self.lengths, *inputs)
         return self.scale * (np.sqrt(1 - PAST) / self.spread * hidden + np.sqrt(PAST) * past)
 
-    def _parts(self, weights: Array, *inputs: Array) -> tuple[Array, Array]:
+    def _parts(self, weights: Array, lengths: tuple[Any, ...], *inputs: Array) -> tuple[Array, Array]:
         """What the hidden layer gives, and what goes past it, of variance 1."""
         width, m = 2 * self.waves, self.hidden
         inner, bias, outer, past = jnp.split(weights, np.cumsum([width * m, m, m]))
-        ends = zip(inputs, self.ranges, self.lengths, strict=True)
-        scaled = [jnp.clip(x, low, high) / length for x, (low, high), length in ends]
+        each = zip(inputs, self.ranges, lengths, strict=True)
+        scaled = [jnp.clip(x, low, high) / length for x, (low, high), length in each]
         phase = jnp.stack(scaled, -1) @ _frequencies(len(inputs), self.waves)
         waves = jnp.concatenate([jnp.sin(phase), jnp.cos(phase)], -1) / np.sqrt(self.waves)
         return jnp.tanh(waves @ inner.reshape(width, m) + BIAS * bias) @ outer, waves @ past

@@ -22,9 +22,11 @@ from jaxtyping import Array, Bool, Float
 
 from glacierbayes import constants
 from glacierbayes.laws.base import FlowLaw, LocalIce, closed
+from glacierbayes.laws.coupled import Displaced, uncoupled
 from glacierbayes.physics import pointwise
 from glacierbayes.physics.layout import Layout, padded
 from glacierbayes.physics.mass_balance import MassBalance
+from glacierbayes.physics.slope import THIN, at_centres, averaged, driving_slope
 
 # A face takes the root mean square of the thickness between its cells (to second order in their difference): near a
 # margin, where the thickness falls to nothing within a cell, the mean lets too little ice through. On domes and round
@@ -38,7 +40,6 @@ DONOR_LIMIT = 1.5
 # end in next to no ice. The weights raise the order of the mean error by 0.1, the variance keeps the dome's small.
 VARIANCE = 1 / 3
 LEAST = 1e-30  # m; the square of less than this, in a derivative, would be 0
-THIN = 10.0  # m; ice thinner than this in the higher cell makes its slope count in proportion
 FLAT = 1e-20  # added to the slope squared: a finite gradient of the slope on level ice
 
 
@@ -91,6 +92,7 @@ class ShallowIce(eqx.Module):
         mask: cells in which a positive balance acts.
         per_x, per_y: one over the cell widths, per m, positive.
         layout: where cells lie in vectors.
+        thicknesses: over how many of them the law's slope is averaged; None for not at all.
     """
 
     laws: Laws
@@ -101,6 +103,7 @@ class ShallowIce(eqx.Module):
     per_x: Float[Array, ""]
     per_y: Float[Array, ""]
     layout: Layout
+    thicknesses: Float[Array, ""] | None = None
 
     def slopes(self, thickness: Float[Array, " state"]) -> tuple[_Slope, _Slope]:
         """The cells beside every difference of the surface along x and y, and its drop in m per m."""
@@ -144,7 +147,22 @@ class ShallowIce(eqx.Module):
         # faces of cells with ice, and of those beside them: there it may come
         around = shift(ice, 0) | shift(ice, 1) | shift(ice, -1) | shift(ice, w) | shift(ice, -w)
         x, y = map(_local, self.faces(thickness))
-        return Laws(closed(self.laws.x.near(x, around, transposed)), closed(self.laws.y.near(y, around, transposed)))
+        if self.thicknesses is None:
+            laws = Laws(self.laws.x.near(x, around, transposed), self.laws.y.near(y, around, transposed))
+            return Laws(*map(closed, laws))
+
+        def near(law: FlowLaw, ice: LocalIce, felt: Array) -> FlowLaw:
+            law = closed(law.near(LocalIce(ice.thickness, felt + FLAT), around, transposed))
+            return Displaced(law, felt + FLAT - ice.slope_squared, FLAT)
+
+        felt_x, felt_y = self.layout.at_faces(self._felt(thickness, self.thicknesses))
+        return Laws(near(self.laws.x, x, felt_x), near(self.laws.y, y, felt_y))
+
+    def _felt(self, thickness: Float[Array, " state"], thicknesses: Array) -> Float[Array, " cells"]:
+        """Square of the averaged slope."""
+        reach = 3 * self.layout.reach
+        h, bed = (part[reach : part.shape[0] - reach].reshape(self.layout.shape) for part in (thickness, self.bed))
+        return averaged(h, h + bed, 1 / self.per_x, 1 / self.per_y, thicknesses).ravel()
 
     def under(self, laws: Laws) -> ShallowIce:
         """The same with other laws."""
@@ -279,17 +297,6 @@ def _rate(balance: MassBalance, surface: Array, start: Array, end: Array) -> Arr
     return balance.rate(surface, start, end)
 
 
-def driving_slope(first: Array, second: Array, drop: Array) -> Array:
-    """The slope between two cells as far as there is ice in the higher one, elementwise.
-
-    Args:
-        first, second: thickness of the two cells, m.
-        drop: slope of the surface from the first to the second.
-    """
-    donor = jnp.where(drop < 0, first, second)
-    return drop * jnp.where(donor < THIN, donor * (1 / THIN), 1.0)
-
-
 def _driving_slope_transpose(slope: _Slope, cotangent: Array) -> _Slope:
     """The transpose of the derivative of `driving_slope`."""
     downward = slope.drop < 0
@@ -374,20 +381,11 @@ def surface_velocity(law: FlowLaw, thickness: Any, surface: Any, dx: Any, dy: An
         dx, dy: cell widths, m; dy is negative where y descends.
 
     Returns:
-        vx, vy: (y, x), along the map's x and y, m per year. A slope is the mean of the differences to both
-        neighbours, each counted as in the flux; at the grid's edge there is one.
+        vx, vy: (y, x), along the map's x and y, m per year; for slopes see `slope.at_centres`.
     """
-
-    def slope(axis: int, width: Any) -> Array:
-        low = (slice(None),) * axis + (slice(None, -1),)
-        high = (slice(None),) * axis + (slice(1, None),)
-        drop = driving_slope(thickness[low], thickness[high], surface[high] - surface[low]) / width
-        pad = [(0, 0), (0, 0)]
-        pad[axis] = (1, 1)
-        both = jnp.pad(drop, pad, mode="edge")
-        return 0.5 * (both[low] + both[high])
-
-    slope_x, slope_y = slope(1, dx), slope(0, dy)
-    _, mobility = law.mobility(LocalIce(thickness, slope_x**2 + slope_y**2 + FLAT))
+    law, thicknesses = uncoupled(law)
+    slope_x, slope_y = at_centres(thickness, surface, dx, dy)
+    felt = slope_x**2 + slope_y**2 if thicknesses is None else averaged(thickness, surface, dx, dy, thicknesses)
+    _, mobility = law.mobility(LocalIce(thickness, felt + FLAT))
     mobility = constants.SECONDS_PER_YEAR * mobility
     return -mobility * slope_x, -mobility * slope_y

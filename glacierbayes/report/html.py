@@ -14,6 +14,7 @@ import xarray as xr
 
 from glacierbayes.errors import InputError
 from glacierbayes.inference.diagnostics import LARGEST_R_HAT, LEAST_ESS, Check, check, group, open_draws
+from glacierbayes.report.functions import function_table
 from glacierbayes.report.glaciers import glacier_views
 from glacierbayes.report.parameters import LeftOut, Parameter, belongs, parameters, plain_name, shown, units_html
 from glacierbayes.report.tables import fit_statistics, parameter_table
@@ -89,8 +90,9 @@ SECTIONS = (
     _Section(
         "Unknown functions",
         "unknown_functions",
-        "Where the band is as wide as the prior's, the data say nothing; on maps, a ratio near 1 says so, and dots are "
-        "the cells of the glacier. A factor of 1 is the law without the function.",
+        "Where the band is as wide as the prior's, the data say nothing: a contraction near 0, on maps a ratio near 1. "
+        "Dots are the cells of the glacier. A factor of 1 is the law without the function. Unrounded numbers: "
+        '<a href="functions.csv">functions.csv</a>.',
     ),
     _Section(
         "Traces and ranks",
@@ -142,9 +144,10 @@ code { font-size: 0.8rem; overflow-wrap: anywhere; }
 
 
 def write_report(draws: xr.DataTree | str | Path, output: str | Path) -> Path:
-    """Write figures (PNG), `parameters.csv`, `fit.json` and `index.html` into a new folder, which is returned.
+    """Write figures (PNG), tables and `index.html` into a new folder, which is returned.
 
-    The folder appears by rename when it is complete. Intervals are equal-tailed and hold 90 %.
+    Tables are `parameters.csv`, `fit.json` and, where a function is unknown, `functions.csv`. The folder appears by
+    rename when it is complete. Intervals are equal-tailed and hold 90 %.
 
     Args:
         draws: the result of `infer`, or the path of its NetCDF file.
@@ -176,6 +179,9 @@ def _fill(draws: xr.DataTree, folder: Path, source: str) -> None:
     trust, found = check(draws), parameters(draws)
     table = parameter_table(draws, found, trust)
     table.to_csv(folder / "parameters.csv")
+    functions = function_table(draws, trust)
+    if len(functions):
+        functions.to_csv(folder / "functions.csv", index=False)
     statistics = fit_statistics(draws)
     # JSON knows no NaN
     strict = json.loads(json.dumps(statistics), parse_constant=lambda _: None)

@@ -9,6 +9,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure, SubFigure
 
 from glacierbayes.inference.diagnostics import group
+from glacierbayes.report.functions import contraction, stacked, unknown
 from glacierbayes.report.parameters import LeftOut, units_text
 from glacierbayes.report.style import POSTERIOR, PRIOR, logarithmic
 
@@ -21,21 +22,19 @@ def unknown_functions(draws: xr.DataTree) -> Figure:
     Raises:
         LeftOut: the draws hold no function, or no prior of it.
     """
-    posterior, prior = group(draws, "posterior"), group(draws, "prior")
-    names = [name for name, values in posterior.data_vars.items() if values.attrs.get("function", 0)]
+    names = unknown(draws)
     if not names:
         raise LeftOut("The model has no unknown function.")
-    if not set(names) <= set(prior.data_vars):
+    if not set(names) <= set(group(draws, "prior").data_vars):
         raise LeftOut("The draws hold no prior, so that nothing says what the data added to a function.")
-    figure = Figure(figsize=(8.8, 3.6 * len(names)), layout="constrained")
-    for part, name in zip(figure.subfigures(len(names), 1, squeeze=False)[:, 0], names, strict=True):
-        after = posterior[name].stack(sample=("chain", "draw")).transpose(..., "sample")
-        before = prior[name].stack(sample=("chain", "draw")).transpose(..., "sample")
-        part.suptitle(str(after.attrs.get("long_name", name)), x=0.01, ha="left")
-        if after.ndim == 2:
-            _curve(part.subplots(), after, before)
-        else:
-            _maps(part, after, before, group(draws, "constant_data"))
+    pairs = [(stacked(draws, name), stacked(draws, name, "prior")) for name in names]
+    heights = [4.6 if after.ndim == 2 else 3.6 for after, _ in pairs]
+    figure = Figure(figsize=(8.8, sum(heights)), layout="constrained")
+    parts = figure.subfigures(len(names), 1, squeeze=False, height_ratios=heights)[:, 0]
+    ice = _ice(group(draws, "constant_data"))
+    for part, (after, before) in zip(parts, pairs, strict=True):
+        part.suptitle(str(after.attrs.get("long_name", after.name)), x=0.01, ha="left")
+        (_curve if after.ndim == 2 else _maps)(part, after, before, ice)
     return figure
 
 
@@ -43,9 +42,10 @@ def _label(axis: xr.DataArray) -> str:
     return str(axis.attrs.get("long_name", axis.name)) + units_text(str(axis.attrs.get("units", "")))
 
 
-def _curve(axis: Axes, after: xr.DataArray, before: xr.DataArray) -> None:
+def _curve(part: SubFigure, after: xr.DataArray, before: xr.DataArray, ice: dict[str, np.ndarray]) -> None:
+    axis, below = part.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     at = after[after.dims[0]]
-    low, high = np.exp(np.nanquantile(before.values, BANDS[0][:2], -1))
+    low, high = np.exp(np.quantile(before.values, BANDS[0][:2], -1))
     axis.fill_between(at, low, high, color=PRIOR, alpha=0.25, lw=0, label="prior, 90 %")
     for lower, upper, strength in BANDS:
         low, high = np.exp(np.quantile(after.values, (lower, upper), -1))
@@ -53,21 +53,35 @@ def _curve(axis: Axes, after: xr.DataArray, before: xr.DataArray) -> None:
         axis.fill_between(at, low, high, color=POSTERIOR, alpha=strength, lw=0, label=label)
     axis.plot(at, np.exp(np.median(after.values, -1)), color=POSTERIOR, lw=1.5, label="median")
     axis.axhline(1.0, color="0.3", lw=0.7, ls="--", zorder=0)
-    values = np.exp(np.nanquantile(before.values, BANDS[0][:2]))
+    values = np.exp(np.quantile(before.values, BANDS[0][:2]))
     logarithmic(axis, "y", values[0] / 1.2, values[1] * 1.2)
+    axis.margins(x=0)
+    axis.set(ylabel="factor")
+    axis.legend()
+    below.plot(at, contraction(after, before), color=POSTERIOR, lw=1.5)
+    below.axhline(0.0, color="0.3", lw=0.7, ls="--", zorder=0)
+    below.set(xlabel=_label(at), ylabel="contraction", ylim=(-0.15, 1.0))
+    _coverage(below, at, ice)
+
+
+def _coverage(axis: Axes, at: xr.DataArray, ice: dict[str, np.ndarray]) -> None:
+    """Where along an input there are data: ticks of glaciers, or how many cells of the ice."""
+    name = str(at.attrs.get("long_name", ""))
     if "data_at" in at.attrs:
         places = np.atleast_1d(at.attrs["data_at"])
         foot = axis.get_xaxis_transform()
-        axis.plot(places, np.full(places.size, 0.03), "|", color="black", ms=9, transform=foot, label="glaciers")
-    axis.margins(x=0)
-    axis.set(xlabel=_label(at), ylabel="factor")
-    axis.legend()
+        axis.plot(places, np.full(places.size, 0.1), "|", color="black", ms=9, transform=foot, label="glaciers")
+        axis.legend()
+    elif name in ice:
+        counts, edges = np.histogram(ice[name], bins=40, range=(float(at[0]), float(at[-1])))
+        axis.stairs(counts / counts.max(), edges, color="0.8", fill=True, zorder=0, label="cells of the ice")
+        axis.legend()
 
 
-def _maps(part: SubFigure, after: xr.DataArray, before: xr.DataArray, grid: xr.Dataset) -> None:
+def _maps(part: SubFigure, after: xr.DataArray, before: xr.DataArray, ice: dict[str, np.ndarray]) -> None:
     x, y = (after[dim] for dim in after.dims[:2])
     median = np.exp(np.median(after.values, -1)).T
-    narrower = (after.values.std(-1) / np.nanstd(before.values, -1)).T
+    narrower = 1 - contraction(after, before).T
     left, right = part.subplots(1, 2, sharex=True, sharey=True)
     most = max(float(np.max(np.abs(np.log(median)))), np.log(1.2))
     shown = (
@@ -79,19 +93,19 @@ def _maps(part: SubFigure, after: xr.DataArray, before: xr.DataArray, grid: xr.D
         mesh = axis.pcolormesh(x, y, values, cmap=colours, norm=norm, shading="gouraud", **limits)
         part.colorbar(mesh, ax=axis)
         axis.set(title=title, xlabel=_label(x), ylabel=_label(y))
-    ice = _ice(grid)
-    if ice is not None:
+    inputs = [str(axis.attrs.get("long_name", "")) for axis in (x, y)]
+    if set(inputs) <= set(ice):
         for axis in (left, right):
-            axis.plot(*ice, ".", color="black", ms=1.5, alpha=0.5, zorder=3)
+            axis.plot(*(ice[name] for name in inputs), ".", color="black", ms=1.5, alpha=0.5, zorder=3)
             axis.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
 
 
-def _ice(grid: xr.Dataset) -> tuple[np.ndarray, np.ndarray] | None:
-    """Thickness and slope of every cell with ice: where the glacier is."""
+def _ice(grid: xr.Dataset) -> dict[str, np.ndarray]:
+    """Thickness and slope of every cell with ice; nothing where the draws hold no grid."""
     if not {"thickness", "bed"} <= set(grid.data_vars):
-        return None
+        return {}
     thickness = grid["thickness"].values
     surface = grid["bed"].values + thickness
     dy, dx = np.gradient(surface, grid["y"].values, grid["x"].values)
     there = thickness > 0
-    return thickness[there], np.hypot(dx, dy)[there]
+    return {"thickness": thickness[there], "slope": np.hypot(dx, dy)[there]}

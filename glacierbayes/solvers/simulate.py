@@ -17,6 +17,7 @@ from jax import lax
 from glacierbayes.errors import InputError
 from glacierbayes.glacier import Glacier
 from glacierbayes.laws.base import FlowLaw
+from glacierbayes.laws.coupled import uncoupled
 from glacierbayes.physics.layout import Layout
 from glacierbayes.physics.mass_balance import MassBalance
 from glacierbayes.physics.sia import Laws, ShallowIce
@@ -119,6 +120,7 @@ def _run(glacier, law, balance, tolerance, breaks, times, solver, reverse, windo
 
     at_faces = {name: layout.at_faces(cells(field, "edge")) for name, field in glacier.fields.items()}
     at_x, at_y = ({name: both[side] for name, both in at_faces.items()} for side in (0, 1))
+    law, thicknesses = uncoupled(law)
     equation = ShallowIce(
         laws=Laws(law.at(at_x), law.at(at_y)),
         balance=None if balance is None else balance.on(cells),
@@ -128,6 +130,7 @@ def _run(glacier, law, balance, tolerance, breaks, times, solver, reverse, windo
         per_x=lax.stop_gradient(1 / jnp.abs(glacier.dx)),
         per_y=lax.stop_gradient(1 / jnp.abs(glacier.dy)),
         layout=layout,
+        thicknesses=thicknesses,
     )
     thickness = cells(glacier.thickness)
     if isinstance(solver, FluxSolver):

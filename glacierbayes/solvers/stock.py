@@ -33,7 +33,10 @@ def tendency(t: Any, y: Plain, equation: ShallowIce) -> Plain:
     ice = jnp.where(y.thickness > 0, y.thickness, 0.0) * equation.inside
     rate = equation.balance_rate(ice, t, t)
     rate = jnp.where(ice > 0, rate, jnp.maximum(rate, 0.0))
-    flow = -equation.divergence(equation.flux(equation.layout.state(ice)))
+    state = equation.layout.state(ice)
+    if equation.thicknesses is not None:
+        equation = equation.under(equation.near(state, transposed=False))
+    flow = -equation.divergence(equation.flux(state))
     area = 1 / (equation.per_x * equation.per_y)
     return Plain(
         flow * equation.inside + rate,

@@ -1,0 +1,111 @@
+"""Longitudinal coupling: the average that it takes, what stays exact under it, and its derivatives."""
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import glacierbayes as gb
+from glacierbayes.laws import Coupled, Glen, WeertmanSliding
+from glacierbayes.physics.slope import averaged
+
+from ..glaciers import rough, slab, valley
+
+YEARS = (2000.0, 2003.0)
+LAW = Glen(2.4e-24) + WeertmanSliding(1e-20)
+
+
+def speed_of(history):
+    return np.hypot(*(np.asarray(v) for v in history.surface_velocity(YEARS[1])))
+
+
+def test_a_wave_is_damped_by_what_the_exponential_average_says():
+    """Of slopes a + b cos(kx) on ice of one thickness: b over 1 + (kL)^2, with the difference's own (kL)^2."""
+    dx, thickness, thicknesses, wave = 50.0, 200.0, 1.5, 2 * np.pi / 800.0
+    x = dx * np.arange(160)
+    surface = 3000.0 - 0.1 * x + 6.0 * np.sin(wave * x)
+    surface = jnp.asarray(np.tile(surface, (9, 1)))
+    felt = averaged(jnp.full(surface.shape, thickness), surface, dx, dx, jnp.asarray(thicknesses))
+    length = 2 * thicknesses * thickness / dx * np.sin(wave * dx / 2)
+    there = 6.0 * np.sin(wave * dx) / dx * np.cos(wave * x)  # by central differences
+    wanted = (-0.1 + there / (1 + length**2)) ** 2
+    inner = slice(60, 100)  # 10 lengths from both ends
+    assert np.allclose(felt[:, inner], wanted[inner], rtol=2e-4)
+
+
+def test_on_an_even_slope_nothing_changes():
+    plain, coupled = (gb.simulate(slab(), law, None, YEARS) for law in (LAW, Coupled(LAW, 3.0)))
+    for one, other in zip(plain.surface_velocity(YEARS[0]), coupled.surface_velocity(YEARS[0]), strict=True):
+        assert np.allclose(one, other, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("solver", [gb.solvers.Stabilised(), gb.solvers.Implicit()], ids=lambda s: type(s).__name__)
+def test_mass_is_kept_and_none_is_negative(solver):
+    history = gb.simulate(rough(3), Coupled(LAW, 2.0), None, YEARS, solver=solver)
+    assert history.ok and history.mass_error < 1e-12 and np.min(history.thickness) >= 0.0
+
+
+def test_x_and_y_are_alike():
+    one = rough(5)
+    other = gb.Glacier(np.asarray(one.bed).T, np.asarray(one.thickness).T, one.y, one.x)
+    first, second = (gb.simulate(ice, Coupled(LAW, 2.0), None, YEARS) for ice in (one, other))
+    assert np.allclose(first.thickness[-1], second.thickness[-1].T, atol=1e-9)
+    assert np.max(np.abs(first.thickness[-1] - gb.simulate(one, LAW, None, YEARS).thickness[-1])) > 1.0
+
+
+def test_other_solvers_give_the_same():
+    ours, theirs = (
+        gb.simulate(valley(), Coupled(LAW, 2.0), None, YEARS, solver=solver, tolerance=0.01)
+        for solver in (gb.solvers.Stabilised(), diffrax.Bosh3())
+    )
+    plain = gb.simulate(valley(), LAW, None, YEARS, tolerance=0.01)
+    apart, effect = (np.sqrt(np.mean((h.thickness[-1] - theirs.thickness[-1]) ** 2)) for h in (ours, plain))
+    assert apart < 0.05 and apart < 0.02 * effect  # the average is held within a step
+
+
+@pytest.mark.parametrize("solver", [gb.solvers.Stabilised(), gb.solvers.Implicit()], ids=lambda s: type(s).__name__)
+def test_derivatives(solver):
+    """By the number of thicknesses, creep and the bed."""
+    ice = valley()
+    nowhere = {"thicknesses": np.zeros(()), "creep": np.zeros(()), "bed": np.zeros(ice.bed.shape)}
+    bed = np.random.default_rng(1).normal(size=ice.bed.shape)
+    along = [nowhere | {"thicknesses": np.ones(())}, nowhere | {"creep": np.ones(())}, nowhere | {"bed": bed}]
+
+    def mean_speed(point):
+        law = Coupled(Glen(2.4e-24 * jnp.exp(point["creep"])), 1.5 * jnp.exp(point["thicknesses"]))
+        moved = eqx.tree_at(lambda g: g.bed, ice, ice.bed + point["bed"])
+        vx, vy = gb.simulate(moved, law, None, YEARS, solver=solver).surface_velocity(YEARS[1])
+        return jnp.mean(jnp.sqrt(vx**2 + vy**2 + 1e-6))
+
+    found = gb.check_gradient(mean_speed, nowhere, along)
+    assert found.modes_apart <= 1e-10
+    assert np.max(found.from_differences) <= 1e-5
+
+
+class Steeper(gb.laws.Factor):
+    """The more the steeper."""
+
+    def log(self, ice):
+        return 0.5 * jnp.log(ice.slope_squared / 0.01)
+
+
+class SteeperGlen(gb.laws.FlowLaw):
+    """The same as a law of its own, evaluated in every stage."""
+
+    def mobility(self, ice):
+        return tuple(ice.slope / 0.1 * part for part in Glen(2.4e-24).mobility(ice))
+
+
+def test_a_factor_inside_takes_the_averaged_slope():
+    laws = Glen(2.4e-24) * Steeper(), SteeperGlen()
+    one, other = (gb.simulate(valley(), Coupled(law, 2.0), None, YEARS) for law in laws)
+    plain = gb.simulate(valley(), laws[0], None, YEARS)
+    assert np.max(np.abs(one.thickness[-1] - other.thickness[-1])) < 0.05
+    assert np.max(np.abs(one.thickness[-1] - plain.thickness[-1])) > 0.5
+
+
+def test_within_another_law_it_is_refused():
+    with pytest.raises(gb.InputError, match="Coupled must be the outermost law"):
+        jax.eval_shape(lambda: gb.simulate(slab(), Coupled(Glen(2e-24), 1.0) + WeertmanSliding(1e-21), None, YEARS))
