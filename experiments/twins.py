@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-import jax
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from alone import GRADIENT, GRADIENT_FACTOR, IMAGES, YEARS, Known, fast_depth, mean_height
@@ -106,7 +106,7 @@ def scale_sigma_of(glacier: gb.Glacier, scale_sigma: float) -> float:
     return float(np.hypot(scale_sigma, THICKNESS_SIGMA * np.sqrt(left)))
 
 
-@jax.jit
+@eqx.filter_jit
 def run(glacier: gb.Glacier, law: gb.laws.FlowLaw, balance: gb.mass_balance.LinearGradient) -> tuple[Array, Array]:
     """Surface velocity (2, y, x) at the date of the images, m per year, and mass change, m w.e. per year."""
     history = gb.simulate(glacier, law, balance, YEARS, (IMAGES,), leave_window=False)
