@@ -26,7 +26,6 @@ from glacierbayes.inference.problem import Problem
 
 YEARS, IMAGES = (2000.0, 2020.0), 2018.0
 LEAST_ESS, LONGER = 100.0, 4  # a glacier with fewer effective draws is sampled again, this many times as long
-GRADIENT, GRADIENT_FACTOR = 0.0065, 1.5  # prior of the balance gradient, per year
 
 
 class Known(NamedTuple):
@@ -69,10 +68,7 @@ def seen(glacier: gb.Glacier, observations: gb.Observations, known: Known, law: 
     """The block of a model that is one glacier: its unknowns but for the law, its run, its likelihood."""
     factor = dist.LogNormal(0.0, jnp.log1p(known.scale_sigma))
     scale = priors.sample("thickness_scale", factor, "1", "factor on the ice thickness")
-    line = priors.sample("equilibrium_line", dist.Normal(known.height, 200.0), "m", "equilibrium line altitude")
-    steep = priors.lognormal(GRADIENT, GRADIENT_FACTOR)
-    gradient = priors.sample("balance_gradient", steep, "yr-1", "mass balance gradient")
-    balance = gb.mass_balance.LinearGradient(line, gradient)
+    balance = priors.linear_gradient(known.height, known.height)
     history = gb.simulate(glacier.scaled(scale), law, balance, YEARS, (IMAGES,), leave_window=False)
     priors.observe(history, observations)
 

@@ -9,13 +9,14 @@ from typing import NamedTuple
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from alone import GRADIENT, GRADIENT_FACTOR, IMAGES, YEARS, Known, fast_depth, mean_height
+from alone import IMAGES, YEARS, Known, fast_depth, mean_height
 from jaxtyping import Array
 from scipy.ndimage import gaussian_filter
 from scipy.stats import norm
 
 import glacierbayes as gb
 
+GRADIENT, GRADIENT_FACTOR = 0.0065, 1.5  # of the true balance, per year, as its prior has it
 SPEED_SIGMA, SPEED_LENGTH = 5.0, 500.0  # of the velocity product, m per year; its correlation length, m
 BALANCE_SIGMA = 0.13  # m w.e. per year
 THICKNESS_SIGMA, THICKNESS_LENGTH = 0.1, 1000.0  # of the thickness product, share of the cell; m

@@ -345,13 +345,27 @@ def mass_balance(
         state("balance_model", kind)
         with jax.ensure_compile_time_eval():
             heights = np.asarray(glacier.surface)[np.asarray(glacier.thickness) > 0]
-        middle = float(np.median(heights))
-        line = sample("equilibrium_line", dist.Normal(middle, 200.0), "m", "equilibrium line altitude")
-        gradient = sample(
-            "balance_gradient", lognormal(0.0065, 1.5), "yr-1", "mass balance gradient, m w.e. per year per m"
-        )
-        return LinearGradient(line, gradient)
+        return linear_gradient(float(np.median(heights)), float(np.mean(heights)))
     raise InputError(f'option balance is "{kind}", expected "auto", "TemperatureIndex" or "LinearGradient"')
+
+
+def linear_gradient(typical: Any, mean: Any) -> LinearGradient:
+    """A balance linear in elevation.
+
+    The balance over the glacier ties line and gradient to a thin curve. Sampled is therefore the mean balance on the
+    first surface, under the prior that follows from that of the line: normal, 200 m about its typical elevation.
+
+    Args:
+        typical: elevation of the equilibrium line, m.
+        mean: elevation of the ice at the start, m.
+    """
+    gradient = sample(
+        "balance_gradient", lognormal(0.0065, 1.5), "yr-1", "mass balance gradient, m w.e. per year per m"
+    )
+    first = dist.Normal(gradient * (mean - typical), gradient * 200.0)
+    balance = sample("first_balance", first, "m yr-1", "mean balance on the first surface, m w.e. per year")
+    line = derived("equilibrium_line", mean - balance / gradient, "m", "equilibrium line altitude")
+    return LinearGradient(line, gradient)
 
 
 def _temperature_index(glacier: Glacier, years: tuple[float, float], expected: float) -> TemperatureIndex:

@@ -93,13 +93,27 @@ class Moments(NamedTuple):
         has seen keep the first guess.
         """
 
-        def spread(total: Array, squares: Array) -> Array:
-            mean = total / self.count
-            return (squares - self.count * jnp.outer(mean, mean) + PRIOR_WEIGHT * one) / (self.count + PRIOR_WEIGHT)
+        root, inverse = _roots(self._spread(self.gradient, self.gradients))
+        return inverse @ _roots(root @ self._spread(self.draw, self.draws) @ root)[0] @ inverse
 
-        one = jnp.eye(self.draw.size)
-        root, inverse = _roots(spread(self.gradient, self.gradients))
-        return inverse @ _roots(root @ spread(self.draw, self.draws) @ root)[0] @ inverse
+    def widened(self, covariance: Float[Array, "n n"], root: Float[Array, "n n"]) -> Float[Array, "n n"]:
+        """A covariance with no parameter narrower than its draws are.
+
+        Tails and bends of a posterior are wide where its gradients say narrow: trajectories would stop short there.
+
+        Args:
+            covariance: of the parameters.
+            root: from the coordinates of the draws to the parameters.
+        """
+        drawn = jnp.sum((root @ self._spread(self.draw, self.draws)) * root, -1)
+        wider = jnp.sqrt(jnp.maximum(drawn / jnp.diagonal(covariance), 1.0))
+        return covariance * wider * wider[:, None]
+
+    def _spread(self, total: Array, squares: Array) -> Array:
+        """Covariance about the mean, with a weight of one draw on the first guess."""
+        mean = total / self.count
+        about = squares - self.count * jnp.outer(mean, mean)
+        return (about + PRIOR_WEIGHT * jnp.eye(mean.size)) / (self.count + PRIOR_WEIGHT)
 
 
 def _roots(matrix: Float[Array, "n n"]) -> tuple[Float[Array, "n n"], Float[Array, "n n"]]:

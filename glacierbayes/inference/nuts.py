@@ -121,11 +121,12 @@ class Chain:
         # in coordinates in which the approximation at the mode is 1
         draw = solve_triangular(self.root, new.z - self.start["mode"], lower=True)
         since = old.since.and_draw(draw, self.root.T @ new.gradient)
-        covariance = lax.cond(
-            renewed,
-            lambda: self.root @ since.plus(old.before).covariance() @ self.root.T,
-            lambda: old.covariance,
-        )
+
+        def learnt_covariance() -> Array:
+            seen = since.plus(old.before)
+            return seen.widened(self.root @ seen.covariance() @ self.root.T, self.root)
+
+        covariance = lax.cond(renewed, learnt_covariance, lambda: old.covariance)
         before, since = lax.cond(renewed, lambda: (since, Moments.none(draw.size)), lambda: (old.before, since))
         search = old.search.next(new.acceptance, renewed)
         step_size = jnp.exp(jnp.where(new.position < self.warmup, search.log_step, search.mean))

@@ -9,7 +9,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from glacierbayes.laws.functions import Family, checked, ends
+from glacierbayes.laws.functions import Family, checked, ends, sine
 
 # Solin and Sarkka 2020 (doi 10.1007/s11222-019-09886-w); half-width and number of terms by the rule of Riutort-Mayol
 # et al. 2023 (doi 10.1007/s11222-022-10167-2) for Matern 5/2: c >= 4.1 l / S, m >= 2.65 c S / l, S half the range.
@@ -69,4 +69,4 @@ class GaussianProcess(Family):
         frequency = jnp.pi * jnp.arange(1, self.terms[i] + 1) / (2 * box)
         rate = jnp.sqrt(5.0) / self.lengths[i]
         density = 16 / 3 * rate**5 / (rate**2 + frequency**2) ** 3
-        return jnp.sqrt(density / box) * jnp.sin(frequency * (at[..., None] + box))
+        return jnp.sqrt(density / box) * sine(frequency * (at[..., None] + box))

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Array, Float
 from scipy import stats
 
-from glacierbayes.laws.functions import Family, checked, ends
+from glacierbayes.laws.functions import Family, checked, ends, sine
 
 DEGREES = 5  # of the Student-t that frequencies are from: the spectral density of Matern 5/2
 BIAS = 0.2  # of the hidden layer; more is level, which correlates over the whole range
@@ -90,7 +90,7 @@ class NeuralNetwork(Family):
         each = zip(inputs, self.ranges, lengths, strict=True)
         scaled = [jnp.clip(x, low, high) / length for x, (low, high), length in each]
         phase = jnp.stack(scaled, -1) @ _frequencies(len(inputs), self.waves)
-        waves = jnp.concatenate([jnp.sin(phase), jnp.cos(phase)], -1) / np.sqrt(self.waves)
+        waves = jnp.concatenate([sine(phase), sine(phase + np.pi / 2)], -1) / np.sqrt(self.waves)
         return jnp.tanh(waves @ inner.reshape(width, m) + BIAS * bias) @ outer, waves @ past
 
 

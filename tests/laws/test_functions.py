@@ -7,6 +7,7 @@ import pytest
 
 import glacierbayes as gb
 from glacierbayes.laws import Correction, Function, GaussianProcess, LocalIce, NeuralNetwork, Spline
+from glacierbayes.laws.functions import sine
 
 RANGE, LENGTH, SCALE = (-24.0, 2.0), 3.0, 0.8
 FAMILIES = [Spline(RANGE, SCALE, LENGTH), GaussianProcess(RANGE, SCALE, LENGTH), NeuralNetwork(RANGE, SCALE, LENGTH)]
@@ -65,6 +66,12 @@ def test_the_basis_of_a_spline_adds_up_to_one_and_repeats_lines():
     assert np.allclose(basis.sum(-1), 1.0, atol=1e-14) and np.all(basis >= 0)
     knots = (np.arange(10) - 1) * 10 / 7
     assert np.allclose(basis @ knots, inputs, atol=1e-12)
+
+
+def test_the_sine_is_one():
+    x = jnp.linspace(-300.0, 300.0, 100_001)
+    assert np.max(np.abs(sine(x) - np.sin(x))) < 2e-13
+    assert np.max(np.abs(jax.jvp(sine, (x,), (jnp.ones_like(x),))[1] - np.cos(x))) < 2e-13
 
 
 def test_one_that_must_rise_rises():
