@@ -1,7 +1,8 @@
 """What a law that is a function costs: a run and its gradient over those of Glen's law, on a real glacier.
 
 Twenty years without balance. The network has two hidden layers of 16 tanh and takes thickness and slope at every face;
-"in every stage" has it evaluated wherever the flux is, as a `FlowLaw` written by hand does.
+"in every stage" has it evaluated wherever the flux is, as a `FlowLaw` written by hand does. Then the families of
+unknown functions, of thickness and slope as `diffusivity_correction` has them.
 
     python experiments/law_cost.py DIRECTORY --resolutions 400 200 100
 """
@@ -14,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import glacierbayes as gb
+from glacierbayes import priors
 
 GLEN = gb.laws.Glen(2.4e-24)
 UNITS = 16
@@ -74,6 +76,17 @@ def main() -> None:
         print(f"{resolution:g} m: Glen's law {base[0]:.3f} s, gradient {base[1]:.3f} s", flush=True)
         cost = seconds(run, GLEN * network) / base[0], seconds(gradient, GLEN * network) / base[1]
         print(f"{resolution:g} m: as a factor {cost[0]:.2f} times a run, {cost[1]:.2f} a gradient", flush=True)
+        for name, family in priors.FAMILIES.items():
+            inputs = priors.of_the_ice(glacier)
+            of = family(tuple((i.low, i.high) for i in inputs), 0.7, tuple(i.length for i in inputs))
+            weights = jnp.asarray(0.3 * rng.normal(size=of.size))
+
+            def with_function(weights, last=last, of=of):
+                return last(GLEN * gb.laws.Correction(gb.laws.Function(of, weights)))
+
+            both = jax.jit(with_function), jax.jit(jax.grad(lambda w, f=with_function: jnp.sum(f(w) ** 2)))
+            cost = tuple(seconds(function, weights) / b for function, b in zip(both, base, strict=True))
+            print(f"{resolution:g} m: {name} {cost[0]:.2f} times a run, {cost[1]:.2f} a gradient", flush=True)
         apart = jnp.sqrt(jnp.mean((run(GLEN * network) - run(EveryStage(network))) ** 2))
         slow = seconds(run, EveryStage(network)) / base[0]
         print(f"{resolution:g} m: in every stage {slow:.1f} times a run, {apart:.4f} m rms apart", flush=True)

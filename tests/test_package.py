@@ -51,6 +51,12 @@ def test_import_turns_on_float64(first):
     assert _python(f"{first}; print(jax.numpy.ones(1).dtype)").stdout.strip() == "float64"
 
 
+def test_numpyro_is_whole_after_arviz():
+    """ArviZ leaves a lazy numpyro behind, whose distributions would be made twice."""
+    imports = "import arviz, glacierbayes; import numpyro.distributions; import numpyro"
+    assert _python(f"{imports}; print(numpyro.distributions.distribution.Unit(0.0).log_prob(0.0))").stdout
+
+
 @pytest.mark.parametrize("name", glacierbayes.__all__)
 def test_public_name_is_there(name):
     assert getattr(glacierbayes, name) is not None

@@ -127,6 +127,22 @@ def test_few_draws_of_a_normal_give_its_covariance():
     assert off(np.cov(draws.T)) > 0.5
 
 
+def test_a_heavy_tail_widens_the_mass():
+    """Student-t with 3 degrees of freedom: its gradients say a variance of 1.5 and less, its draws more."""
+    root = jnp.asarray(np.linalg.cholesky([[2.0, 0.5], [0.5, 1.0]]))
+    moments = Moments.none(2)
+    for draw in np.random.default_rng(3).standard_t(3, (400, 2)):
+        moments = moments.and_draw(jnp.asarray(draw), jnp.asarray(4 * draw / (3 + draw**2)))
+    before = root @ moments.covariance() @ root.T
+    after = moments.widened(before, root)
+    drawn = root @ (moments.draws - jnp.outer(moments.draw, moments.draw) / 400) @ root.T / 400
+    assert np.all(np.diagonal(after) > 1.2 * np.diagonal(before))
+    np.testing.assert_allclose(np.diagonal(after), np.diagonal(drawn), rtol=0.01)
+    correlation = [c[0, 1] / np.sqrt(c[0, 0] * c[1, 1]) for c in (before, after)]
+    assert correlation[0] == pytest.approx(correlation[1])
+    assert np.allclose(moments.widened(100 * before, root), 100 * before)
+
+
 @pytest.mark.parametrize("warmup", [1, 34, 60, 500])
 def test_the_last_mass_matrix_leaves_time_for_the_step(warmup):
     assert np.all(renewals(warmup) <= warmup - 20)
