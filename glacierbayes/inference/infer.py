@@ -239,7 +239,8 @@ def _write(problem, glacier, observations, folder, output, chains, attributes) -
     if check(written).ok:
         shutil.rmtree(folder)
     else:
-        _say(f"not yet to be trusted (see check): --resume with more --draws goes on from {folder}")
+        more = f": --resume with more --draws goes on from {folder}" if attributes["method"] == "nuts" else ""
+        _say(f"not to be trusted yet (see check){more}")
     return written
 
 
