@@ -1,8 +1,9 @@
-"""What a glacier says of its own flow law, by NUTS on exact solves: for studies of one law for many glaciers.
+"""What a glacier says of its own flow law, by exact solves: for studies of one law for many glaciers.
 
 A law A(T) enters a glacier through one number. Given it, no glacier knows of another, so that the posterior of the law
-needs one curve a glacier (`likelihoods.py`): the likelihood of its ln A with all else of it integrated out. Nothing is
-interpolated. `temperature_law_coverage.py --check` compares with NUTS on all glaciers at once.
+needs one curve a glacier (`likelihoods.py`): the likelihood of its ln A with all else of it integrated out, by weighted
+draws (`weighing.py`). No run is interpolated. `temperature_law_coverage.py --check` compares with NUTS on all glaciers
+at once.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from likelihoods import CENTRE, SLIDING_CENTRE, SLIDING_WIDTH, WIDTH
 from numpyro import distributions as dist
-from sampling import Build, nuts
+from sampling import Build
+from weighing import weigh
 
 import glacierbayes as gb
 from glacierbayes import priors
@@ -25,7 +27,6 @@ from glacierbayes.inference.chunks import read_arrays, write_arrays
 from glacierbayes.inference.problem import Problem
 
 YEARS, IMAGES = (2000.0, 2020.0), 2018.0
-LEAST_ESS, LONGER = 100.0, 4  # a glacier with fewer effective draws is sampled again, this many times as long
 
 
 class Known(NamedTuple):
@@ -43,14 +44,13 @@ class Known(NamedTuple):
 
 
 class Alone(NamedTuple):
-    """Draws of ln A (and ln C) of one glacier, (chain, draw), and how they were found."""
+    """Weighted draws of ln A (and ln C) of one glacier, and how good they are."""
 
     log_creep: np.ndarray
     log_sliding: np.ndarray
-    r_hat: float
+    weight: np.ndarray
+    k_hat: float
     ess: float
-    divergences: int
-    gradients: int
 
 
 def mean_height(glacier: gb.Glacier) -> float:
@@ -113,40 +113,37 @@ def creeping_and_sliding(case: tuple) -> Problem:
 
 
 def sample_all(
-    build: Build, cases: list[tuple], seed: int, lengths: tuple[int, int], pool: Executor, folder: Path | None = None
+    build: Build, cases: list[tuple], seed: int, enough: float, pool: Executor, folder: Path | None = None
 ) -> list[Alone]:
     """Every glacier by itself, as many at once as there are workers.
 
     Args:
         build: `creeping` or `creeping_and_sliding`.
         cases: (glacier, observations, known) of each.
-        seed: of all chains.
-        lengths: warm-up and draws of the two chains of each.
+        seed: of all draws.
+        enough: effective draws of each.
         pool: of `sampling.workers`.
         folder: keeps what is done; a second call takes it from there.
     """
     cases = jax.tree.map(np.asarray, cases)
-    return list(pool.map(partial(_one, build, seed, lengths, folder), range(len(cases)), cases))
+    return list(pool.map(partial(_one, build, seed, enough, folder), range(len(cases)), cases))
 
 
-def _one(build: Build, seed: int, lengths: tuple[int, int], folder: Path | None, number: int, case: tuple) -> Alone:
-    path = None if folder is None else folder / f"glacier{number}_seed{seed}_{lengths[0]}_{lengths[1]}.npz"
+def _one(build: Build, seed: int, enough: float, folder: Path | None, number: int, case: tuple) -> Alone:
+    path = None if folder is None else folder / f"glacier{number}_seed{seed}_{enough:g}.npz"
     if path is not None and path.exists():
         kept = read_arrays(path)
         return Alone(**{name: value if value.ndim else value.item() for name, value in kept.items()})
     case = jax.tree.map(jnp.asarray, case)
     names = build(case).names
     slides = "log_odds" in names
-    sample = partial(nuts, build, case, seed + number, along="log_flow" if slides else "log_creep")
-    drawn = sample(*lengths)
-    if drawn.ess < LEAST_ESS:
-        drawn = sample(*(LONGER * length for length in lengths))
+    found = weigh(build, case, seed + number, "log_flow" if slides else "log_creep", enough)
     if slides:
-        flow, odds = (drawn.z[..., names.index(name)] for name in ("log_flow", "log_odds"))
+        flow, odds = (found.z[:, names.index(name)] for name in ("log_flow", "log_odds"))
         columns = [np.asarray(part) for part in parts(flow, odds, case[2].depth)]
     else:
-        columns = [drawn.z[..., names.index("log_creep")], np.full(drawn.z.shape[:2], -np.inf)]
-    found = Alone(*columns, *drawn[1:])
+        columns = [found.z[:, names.index("log_creep")], np.full(len(found.z), -np.inf)]
+    alone = Alone(*columns, *found[1:])
     if path is not None:
-        write_arrays(path, {name: np.asarray(value) for name, value in found._asdict().items()})
-    return found
+        write_arrays(path, {name: np.asarray(value) for name, value in alone._asdict().items()})
+    return alone

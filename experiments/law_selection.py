@@ -5,8 +5,8 @@
 Twelve small synthetic glaciers (216 cells each), four temperatures by three thicknesses, seen as in
 `temperature_law_twin.py`. Twenty data sets from each law, its parameters drawn anew. Every glacier is sampled by itself
 (`alone.py`), with creep and sliding of its own; from those twelve likelihoods follows what each of the three laws,
-shared by all glaciers, predicts for a glacier from the others. A law is chosen if its expected log predictive density
-is above that of both others by more than two standard errors; else nobody can tell.
+shared by all glaciers, predicts for a glacier from the others, by weighted draws without it. A law is chosen if its
+expected log predictive density is above that of both others by more than two standard errors; else nobody can tell.
 
 OUTPUT has every data set; it is written as they are done, and a second call goes on from there.
 """
@@ -18,32 +18,35 @@ import json
 import time
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import arviz  # noqa: F401 (gives arrays `azstats`)
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpyro
 import twins
-import xarray as xr
 from alone import creeping_and_sliding, sample_all
-from jaxtyping import Array
+from jaxtyping import Array, Float
 from likelihoods import CENTRE, SLIDING_CENTRE, SLIDING_WIDTH, WIDTH, Surfaces, stacked, surface
-from sampling import nuts, workers
+from numpyro import distributions as dist
+from sampling import workers
+from scipy.special import logsumexp
 from scipy.stats import binomtest
-from shared_law import of_glaciers
+from shared_law import prior_at
+from weighing import weigh
 
 import glacierbayes as gb
+from glacierbayes import priors
 from glacierbayes.inference.chunks import write_json
+from glacierbayes.inference.problem import Problem
 
 LAWS = ("constant", "temperature", "sliding")
 SETS = 20  # from each law
 TEMPERATURES = (-18.0, -12.0, -6.0, 0.0)
 SHAPES = ((150.0, 0.20), (230.0, 0.13), (340.0, 0.085))  # thickness in the middle, m, and slope: about the same stress
 SPACING, BLOCK, BLOCKS = 500.0, 1500.0, 6
-SINGLE, SHARED = (100, 300), (300, 1000)
+ENOUGH = 1000  # effective draws of a glacier
 FAMILY = "gaussian_process"
-REACH, PLACES = 4.5, 181  # of the priors, in their widths, over which laws of one and two numbers are integrated
 
 
 def sites() -> list[twins.Site]:
@@ -69,39 +72,65 @@ def truths(law: str, rng: np.random.Generator, places: list[twins.Site]) -> list
     return [gb.laws.Glen(slow) + gb.laws.WeertmanSliding(slip) for _ in places]
 
 
+class Shared(NamedTuple):
+    """A law for all glaciers: ln A and ln C of each, linear in numbers that are standard normal a priori."""
+
+    creep: Float[Array, " glacier"]
+    creep_by: Float[Array, "glacier number"]
+    sliding: Float[Array, " glacier"]
+    sliding_by: Float[Array, "glacier number"]
+
+    def each(self, says: Surfaces, numbers: Float[Array, " number"]) -> Float[Array, " glacier"]:
+        """Log likelihood of every glacier."""
+        return says.log(self.creep + self.creep_by @ numbers, self.sliding + self.sliding_by @ numbers)
+
+
+def shared_laws(temperatures: np.ndarray) -> dict[str, Shared]:
+    """By name; A(T) has a number for every temperature, which is all that its glaciers know of it."""
+    ones, nothing = np.ones(len(temperatures)), np.zeros((len(temperatures), 1))
+    places, index = np.unique(temperatures, return_inverse=True)
+    middle, root = prior_at(FAMILY, places)
+    made = {
+        "constant": (CENTRE * ones, WIDTH * ones[:, None], -np.inf * ones, nothing),
+        "temperature": (middle[index], root[index], -np.inf * ones, np.zeros((index.size, places.size))),
+        "sliding": (
+            CENTRE * ones,
+            np.stack([WIDTH * ones, 0 * ones], 1),
+            SLIDING_CENTRE * ones,
+            np.stack([0 * ones, SLIDING_WIDTH * ones], 1),
+        ),
+    }
+    return {name: Shared(*map(jnp.asarray, parts)) for name, parts in made.items()}
+
+
+def _model(case: tuple[Shared, Surfaces, Array], _: None = None) -> None:
+    law, says, used = case
+    numbers = priors.sample("numbers", dist.Normal(jnp.zeros(law.creep_by.shape[1]), 1.0), "1", "of the law")
+    numpyro.factor("data", jnp.sum(jnp.where(used, law.each(says, numbers), 0.0)))
+
+
+def others(case: tuple[Shared, Surfaces, Array]) -> Problem:
+    """A law given some glaciers, for `weigh`."""
+    return Problem(_model, case, None, {})
+
+
+def predictive(says: Surfaces, temperatures: np.ndarray, seed: int) -> tuple[dict[str, np.ndarray], float]:
+    """Log predictive density by every law, of every glacier from the others; and the largest k-hat of their draws."""
+    found, k_hat = {}, -np.inf
+    for name, law in shared_laws(temperatures).items():
+        found[name] = np.empty(len(temperatures))
+        for i in range(len(temperatures)):
+            used = jnp.arange(len(temperatures)) != i
+            drawn = weigh(others, (law, says, used), seed + i)
+            log = np.asarray(_likelihoods(law, says, jnp.asarray(drawn.z)))[:, i]
+            found[name][i] = logsumexp(log, b=drawn.weight)
+            k_hat = max(k_hat, drawn.k_hat)
+    return found, k_hat
+
+
 @jax.jit
-def _each(z: Array, case: tuple[Surfaces, Array]) -> Array:
-    problem = of_glaciers(FAMILY)(case)
-    return jax.lax.map(lambda one: problem.evaluate(one, jax.random.key(0))["derived"]["each"], z)
-
-
-def left_out(each: np.ndarray, log_prior: np.ndarray) -> np.ndarray:
-    """Log predictive density of every glacier from the others, over a grid of a law's numbers, (place, glacier)."""
-    total = log_prior + each.sum(1)
-    return np.logaddexp.reduce(total) - np.logaddexp.reduce(total[:, None] - each, 0)
-
-
-def predictive(says: Surfaces, temperatures: np.ndarray, seed: int) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-    """By every law, of every glacier from the others; and how well A(T) was sampled."""
-    axis = np.linspace(-REACH, REACH, PLACES)
-    of = jax.jit(jax.vmap(says.log))
-    glaciers = len(temperatures)
-
-    def grid(values: np.ndarray) -> Array:
-        return jnp.broadcast_to(jnp.asarray(values)[:, None], (values.size, glaciers))
-
-    found = {"constant": left_out(np.asarray(of(grid(CENTRE + WIDTH * axis))), -0.5 * axis**2)}
-    first, second = (part.ravel() for part in np.meshgrid(axis, axis, indexing="ij"))
-    both = of(grid(CENTRE + WIDTH * first), grid(SLIDING_CENTRE + SLIDING_WIDTH * second))
-    found["sliding"] = left_out(np.asarray(both), -0.5 * (first**2 + second**2))
-
-    case = (says, jnp.asarray(temperatures))
-    drawn = nuts(of_glaciers(FAMILY), case, seed, *SHARED)
-    each = np.asarray(_each(jnp.asarray(drawn.z.reshape(-1, drawn.z.shape[-1])), case))
-    weights, k_hat = xr.DataArray(each, dims=("draw", "glacier")).azstats.psislw(dim="draw")
-    weights = weights.transpose("draw", "glacier").values
-    found["temperature"] = np.logaddexp.reduce(weights + each, 0) - np.logaddexp.reduce(weights, 0)
-    return found, {"k_hat": float(k_hat.max()), "r_hat": drawn.r_hat, "ess": drawn.ess}
+def _likelihoods(law: Shared, says: Surfaces, z: Array) -> Array:
+    return jax.vmap(lambda numbers: law.each(says, numbers))(z)
 
 
 def chosen(found: dict[str, np.ndarray]) -> str:
@@ -121,19 +150,20 @@ def data_set(law: str, number: int, pool: Executor) -> dict[str, Any]:
     places = sites()
     flows = truths(law, np.random.default_rng(seed), places)
     data = [twins.observe(*one, 100 * seed + i) for i, one in enumerate(zip(places, flows, strict=True))]
-    single = sample_all(creeping_and_sliding, [twin.case for twin in data], 100 * seed, SINGLE, pool)
+    single = sample_all(creeping_and_sliding, [twin.case for twin in data], 100 * seed, ENOUGH, pool)
     pairs = zip(single, data, strict=True)
-    says = stacked([surface(one.log_creep, one.log_sliding, float(twin.known.depth)) for one, twin in pairs])
-    found, quality = predictive(says, np.array([twin.temperature for twin in data]), seed)
+    parts = [surface(one.log_creep, one.log_sliding, float(twin.known.depth), one.weight) for one, twin in pairs]
+    says = stacked(parts)
+    found, k_hat = predictive(says, np.array([twin.temperature for twin in data]), seed)
     return {
         "law": law,
         "number": number,
         "chosen": chosen(found),
         "elpd": {name: float(one.sum()) for name, one in found.items()},
         "each": {name: one.tolist() for name, one in found.items()},
-        "glaciers_r_hat": max(one.r_hat for one in single),
+        "glaciers_k_hat": max(one.k_hat for one in single),
         "glaciers_least_ess": min(one.ess for one in single),
-        "temperature_law": quality,
+        "laws_k_hat": k_hat,
         "seconds": time.monotonic() - began,
     }
 

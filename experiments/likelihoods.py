@@ -55,25 +55,24 @@ class Surfaces(NamedTuple):
         return jnp.sum(_both((speed - self.centre) / self.width, share, self.knots) * self.weights, -1)
 
 
-def curve(log_creep: np.ndarray) -> Curves:
-    """By draws of ln A under N(CENTRE, WIDTH)."""
-    draws = log_creep.ravel()
-    centre, width = draws.mean(), draws.std()
-    knots = jnp.asarray(np.quantile((draws - centre) / width, KNOTS))
+def curve(log_creep: np.ndarray, weight: np.ndarray | None = None) -> Curves:
+    """By draws of ln A under N(CENTRE, WIDTH), with weights that sum to one."""
+    weight = _or_even(weight, log_creep)
+    centre, width, knots = _summary(log_creep, weight)
     grid = CENTRE + WIDTH * jnp.linspace(-REACH, REACH, PLACES)
 
     def of(x: Array) -> Array:
         return _splines((x - centre) / width, knots)
 
-    weights = _fitted(of(grid), -0.5 * ((grid - CENTRE) / WIDTH) ** 2, of(jnp.asarray(draws)))
-    return Curves(jnp.asarray(centre), jnp.asarray(width), knots, weights)
+    weights = _fitted(of(grid), -0.5 * ((grid - CENTRE) / WIDTH) ** 2, weight @ of(jnp.asarray(log_creep)))
+    return Curves(centre, width, knots, weights)
 
 
-def surface(log_creep: np.ndarray, log_sliding: np.ndarray, depth: float) -> Surfaces:
-    """By draws of ln A and ln C under N(CENTRE, WIDTH) and N(SLIDING_CENTRE, SLIDING_WIDTH)."""
-    speed, share = _speed(jnp.asarray(log_creep.ravel()), jnp.asarray(log_sliding.ravel()), jnp.asarray(depth))
-    centre, width = jnp.mean(speed), jnp.std(speed)
-    knots = jnp.quantile((speed - centre) / width, jnp.asarray(KNOTS))
+def surface(log_creep: np.ndarray, log_sliding: np.ndarray, depth: float, weight: np.ndarray | None = None) -> Surfaces:
+    """By draws of ln A and ln C under N(CENTRE, WIDTH) and N(SLIDING_CENTRE, SLIDING_WIDTH), weighted likewise."""
+    weight = _or_even(weight, log_creep)
+    speed, share = _speed(jnp.asarray(log_creep), jnp.asarray(log_sliding), jnp.asarray(depth))
+    centre, width, knots = _summary(np.asarray(speed), weight)
     axis = jnp.linspace(-REACH_OF_BOTH, REACH_OF_BOTH, PLACES_OF_BOTH)
     first, second = (part.ravel() for part in jnp.meshgrid(axis, axis, indexing="ij"))
     grid = _speed(CENTRE + WIDTH * first, SLIDING_CENTRE + SLIDING_WIDTH * second, jnp.asarray(depth))
@@ -81,7 +80,7 @@ def surface(log_creep: np.ndarray, log_sliding: np.ndarray, depth: float) -> Sur
     def of(speed: Array, share: Array) -> Array:
         return _both((speed - centre) / width, share, knots)
 
-    weights = _fitted(of(*grid), -0.5 * (first**2 + second**2), of(speed, share))
+    weights = _fitted(of(*grid), -0.5 * (first**2 + second**2), weight @ of(speed, share))
     return Surfaces(jnp.asarray(depth), centre, width, knots, weights)
 
 
@@ -90,9 +89,20 @@ def stacked(parts: list) -> NamedTuple:
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *parts)
 
 
-def _fitted(on_grid: Array, log_prior: Array, at_draws: Array) -> Array:
-    """Weights of greatest likelihood."""
-    mean = jnp.mean(at_draws, 0)
+def _or_even(weight: np.ndarray | None, draws: np.ndarray) -> np.ndarray:
+    return np.full(draws.size, 1 / draws.size) if weight is None else weight
+
+
+def _summary(draws: np.ndarray, weight: np.ndarray) -> tuple[Array, Array, Array]:
+    """Mean, standard deviation, and knots in their terms."""
+    centre = weight @ draws
+    width = np.sqrt(weight @ (draws - centre) ** 2)
+    knots = np.quantile((draws - centre) / width, KNOTS, weights=weight, method="inverted_cdf")
+    return jnp.asarray(centre), jnp.asarray(width), jnp.asarray(knots)
+
+
+def _fitted(on_grid: Array, log_prior: Array, mean: Array) -> Array:
+    """Weights of greatest likelihood, by what the functions are at the draws on average."""
 
     def misfit(weights: Array) -> Array:
         return jax.nn.logsumexp(on_grid @ weights + log_prior) - mean @ weights

@@ -59,14 +59,22 @@ def _chain(build: Build, warmup: int, draws: int, key: Array, start: dict[str, A
     return lax.scan(step, chain.first_state(key, 0), None, warmup + draws)[1]
 
 
-def nuts(build: Build, case: Any, seed: int, warmup: int, draws: int, along: str | None = None) -> Drawn:
-    """Two chains from near a mode.
+class Start(NamedTuple):
+    """Centre and scale by prior draws; a mode and the covariance there, in coordinates that both scale."""
+
+    centre: np.ndarray
+    scale: np.ndarray
+    mode: np.ndarray
+    covariance: np.ndarray
+    target: Callable  # the potential and its gradient in those coordinates
+
+
+def start(build: Build, case: Any, along: str | None = None) -> Start:
+    """A mode, by BFGS.
 
     Args:
         build: the model with its data; a function of a module, the same for all data sets.
         case: the data.
-        seed: of the chains.
-        warmup, draws: transitions of each.
         along: a parameter; the search starts at the best of some values of it.
     """
     prior = np.asarray(_prior(build, case))
@@ -82,17 +90,22 @@ def nuts(build: Build, case: Any, seed: int, warmup: int, draws: int, along: str
         direction = np.eye(centre.size)[build(case).names.index(along)]
         first = min(np.linspace(-2, 2, STARTS)[:, None] * direction, key=lambda w: target(w)[0])
     best = minimize(target, first, jac=True, method="BFGS", options={"gtol": 0.05, "maxiter": 60}).x
-    covariance = laplace(lambda w: target(w)[1], best)
+    return Start(centre, scale, best, laplace(lambda w: target(w)[1], best), target)
+
+
+def nuts(build: Build, case: Any, seed: int, warmup: int, draws: int) -> Drawn:
+    """Two chains from near a mode; `warmup` and `draws` are transitions of each, the rest as `start` has it."""
+    centre, scale, best, covariance, target = start(build, case)
     root = np.linalg.cholesky(covariance)
     found = []
     for key in jax.random.split(jax.random.key(seed), 2):
         away, move = jax.random.split(key)
         at = best + root @ np.asarray(jax.random.normal(away, best.shape))
         value, gradient = target(at)
-        start = {"mode": centre + scale * best, "covariance": covariance * np.outer(scale, scale)}
-        start |= {"starts": (centre + scale * at)[None], "potentials": np.array([value])}
-        start |= {"gradients": (gradient / scale)[None]}
-        found.append(jax.tree.map(np.asarray, _chain(build, warmup, draws, jax.random.key_data(move), start, case)))
+        begin = {"mode": centre + scale * best, "covariance": covariance * np.outer(scale, scale)}
+        begin |= {"starts": (centre + scale * at)[None], "potentials": np.array([value])}
+        begin |= {"gradients": (gradient / scale)[None]}
+        found.append(jax.tree.map(np.asarray, _chain(build, warmup, draws, jax.random.key_data(move), begin, case)))
     z, diverging, n_steps = (np.stack(part) for part in zip(*found, strict=True))
     kept = z[:, warmup:]
     columns = [kept[..., i] for i in range(kept.shape[-1])]

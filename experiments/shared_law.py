@@ -53,11 +53,24 @@ def _functions(of: gb.laws.Family, weights: Array) -> Array:
     return jnp.vectorize(lambda one: of(one, jnp.asarray(TEMPERATURES)), signature="(w)->(t)")(weights)
 
 
+def prior_at(family: str, temperatures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """ln A at some of `TEMPERATURES` by a family that is linear in its weights: mean, and a root of the covariance."""
+    zero = np.zeros(_size(family))
+    at = np.searchsorted(TEMPERATURES, temperatures)
+    middle = functions(family, zero)[at]
+    slopes = functions(family, np.eye(zero.size))[:, at] - middle
+    return middle, np.linalg.cholesky(slopes.T @ slopes)
+
+
 def prior_functions(family: str, seed: int, count: int = 4000) -> np.ndarray:
     """ln A of draws from the prior at `TEMPERATURES`."""
+    return functions(family, np.random.default_rng(seed).normal(size=(count, _size(family))))
+
+
+def _size(family: str) -> int:
     with numpyro.handlers.trace() as sites, numpyro.handlers.seed(rng_seed=0):
         priors.creep_of_temperature(family)
-    return functions(family, np.random.default_rng(seed).normal(size=(count, sites[WEIGHTS]["value"].size)))
+    return sites[WEIGHTS]["value"].size
 
 
 def band(draws: np.ndarray, level: float = 0.9) -> tuple[np.ndarray, np.ndarray]:

@@ -37,7 +37,7 @@ from glacierbayes import constants, priors
 from glacierbayes.inference.chunks import write_json
 
 LEVELS = (0.5, 0.8, 0.95)
-SINGLE, LAW = (150, 400), (300, 1000)
+ENOUGH, LAW = 1000, (300, 1000)  # effective draws of a glacier; warm-up and draws of the law
 TOGETHER, CASES, FEW = {"chains": 2, "warmup": 150, "draws": 500}, 5, (1, 3, 5, 7)
 TRIES = 20  # of a draw whose solve fails somewhere
 
@@ -81,8 +81,8 @@ def draw(family: str, seed: int, made: list[twins.Twin]) -> tuple[np.ndarray, li
 
 def law_of(family: str, temperatures: np.ndarray, data: list[tuple], seed: int, pool: Executor) -> tuple[Drawn, list]:
     """Draws of the law from every glacier by itself, and those."""
-    single = sample_all(creeping, data, 1000 * seed, SINGLE, pool)
-    says = stacked([curve(one.log_creep) for one in single])
+    single = sample_all(creeping, data, 1000 * seed, ENOUGH, pool)
+    says = stacked([curve(one.log_creep, one.weight) for one in single])
     return nuts(of_glaciers(family), (says, jnp.asarray(temperatures)), seed, *LAW), single
 
 
@@ -103,7 +103,7 @@ def repetition(family: str, seed: int, made: list[twins.Twin], pool: Executor) -
         "inside": inside,
         "function_r_hat": r_hat,
         "function_least_ess": ess,
-        "glaciers_r_hat": max(one.r_hat for one in single),
+        "glaciers_k_hat": max(one.k_hat for one in single),
         "glaciers_least_ess": min(one.ess for one in single),
         "seconds": time.monotonic() - began,
     }
