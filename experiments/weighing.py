@@ -21,10 +21,11 @@ from jaxtyping import Array
 from sampling import Build, start
 from scipy.special import gammaln, logsumexp
 
-ROUND, ROUNDS = 500, 24  # draws of a round; rounds at most
+ROUND, LEAST, MOST = 500, 4, 24  # draws of a round; rounds
 ENOUGH, K_HAT = 1000.0, 0.7  # effective draws, and the shape of the weights' tail, at which it ends
 FREEDOM, SPREAD = 5.0, 1.5  # of the Student-t; variances of the first proposal over the Laplace approximation's
 PARTS, DRAWS_OF_A_PART = 4, 80.0  # of a mixture at most; effective draws that one takes
+PRIOR_SHARE = 0.1  # of every proposal, a part as wide as the prior, for arms that the mode does not see
 STEPS = 40  # of the fit
 
 
@@ -43,6 +44,13 @@ class Mixture(NamedTuple):
     share: np.ndarray
     middle: np.ndarray
     root: np.ndarray
+
+    def beside_the_prior(self) -> Mixture:
+        """In coordinates that the prior scales."""
+        d = self.middle.shape[1]
+        share = np.append((1 - PRIOR_SHARE) * self.share, PRIOR_SHARE)
+        middle = np.concatenate([self.middle, np.zeros((1, d))])
+        return Mixture(share, middle, np.concatenate([self.root, np.eye(d)[None]]))
 
     def squares(self, x: np.ndarray) -> np.ndarray:
         """Distances from every middle, (part, draw)."""
@@ -76,7 +84,8 @@ def weigh(build: Build, case: Any, seed: int, along: str | None = None, enough: 
     """
     rng = np.random.default_rng(seed)
     first = start(build, case, along)
-    proposals = [Mixture(np.ones(1), first.mode[None], np.linalg.cholesky(SPREAD * first.covariance)[None])]
+    about_the_mode = Mixture(np.ones(1), first.mode[None], np.linalg.cholesky(SPREAD * first.covariance)[None])
+    proposals = [about_the_mode.beside_the_prior()]
     x, height = np.empty((0, first.mode.size)), np.empty(0)
     while True:
         more = proposals[-1].draw(rng, ROUND)
@@ -87,9 +96,11 @@ def weigh(build: Build, case: Any, seed: int, along: str | None = None, enough: 
         smoothed, k_hat = xr.DataArray(-log_weight, dims="draw").azstats.psislw(dim="draw")
         weight = np.exp(smoothed.values - logsumexp(smoothed.values))
         ess = 1 / np.sum(weight**2)
-        if (ess >= enough and k_hat < K_HAT) or len(proposals) == ROUNDS:
+        good = len(proposals) >= LEAST and ess >= enough and k_hat < K_HAT
+        if good or len(proposals) == MOST:
             return Weighted(first.centre + first.scale * x, weight, float(k_hat), float(ess))
-        proposals.append(_fitted(x, weight, min(PARTS, 1 + int(ess / DRAWS_OF_A_PART)), rng))
+        fitted = _fitted(x, weight, min(PARTS, 1 + int(ess / DRAWS_OF_A_PART)), rng)
+        proposals.append(fitted.beside_the_prior())
 
 
 @partial(jax.jit, static_argnums=0)

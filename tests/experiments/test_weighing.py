@@ -1,0 +1,72 @@
+"""Weighted draws have the moments of what they are drawn for, where they are known."""
+
+import sys
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+from numpyro import distributions as dist
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "experiments"))
+from weighing import weigh
+
+from glacierbayes.inference.problem import Problem
+
+SIGMA = 0.3
+
+
+def _line(data, _=None):
+    numbers = numpyro.sample("numbers", dist.Normal(jnp.zeros(6), 1.0))
+    numpyro.sample("data", dist.Normal(jnp.cumsum(numbers), SIGMA), obs=data)
+
+
+def line(data):
+    return Problem(_line, data, None, {})
+
+
+def _bend(place, _=None):
+    across = numpyro.sample("across", dist.Normal(0.0, 1.0))
+    along = numpyro.sample("along", dist.Normal(0.0, 3.0))
+    numpyro.factor("data", -0.5 * ((along - across**2 - place) / 0.2) ** 2)
+
+
+def bend(place):
+    return Problem(_bend, place, None, {})
+
+
+def moments(drawn):
+    mean = drawn.weight @ drawn.z
+    return mean, (drawn.weight[:, None] * (drawn.z - mean)).T @ (drawn.z - mean)
+
+
+def test_a_normal_posterior_of_six_numbers():
+    data = np.array([0.5, 1.0, 0.2, -0.4, 0.3, 2.0])
+    drawn = weigh(line, jnp.asarray(data), 0)
+    sums = np.tril(np.ones((6, 6)))
+    covariance = np.linalg.inv(np.eye(6) + sums.T @ sums / SIGMA**2)
+    mean = covariance @ sums.T @ data / SIGMA**2
+    found, spread = moments(drawn)
+    assert drawn.ess >= 1000 and drawn.k_hat < 0.7
+    # five standard errors of 1000 draws
+    assert np.all(np.abs(found - mean) < 5 / np.sqrt(1000) * np.sqrt(np.diag(covariance)))
+    assert np.allclose(spread, covariance, atol=5 * np.sqrt(2 / 1000) * np.diag(covariance).max())
+
+
+def test_a_bend_is_followed():
+    """Two long arms that a normal distribution at the mode does not see."""
+    drawn = weigh(bend, jnp.asarray(-1.0), 0)
+    axis = np.linspace(-12, 12, 1201)
+    across, along = np.meshgrid(axis, axis, indexing="ij")
+    density = np.exp(-0.5 * (across**2 + (along / 3) ** 2 + ((along - across**2 + 1.0) / 0.2) ** 2))
+    density /= density.sum()
+    mean = np.array([(density * across).sum(), (density * along).sum()])  # in the order of the names
+    sd = np.sqrt([(density * across**2).sum() - mean[0] ** 2, (density * along**2).sum() - mean[1] ** 2])
+    found, spread = moments(drawn)
+    assert np.all(np.abs(found - mean) < 5 / np.sqrt(1000) * sd)
+    assert np.allclose(np.sqrt(np.diag(spread)), sd, rtol=0.15)
+
+
+def test_the_same_seed_gives_the_same_draws():
+    first, again = (weigh(bend, jnp.asarray(-1.0), 3) for _ in range(2))
+    assert np.array_equal(first.z, again.z) and np.array_equal(first.weight, again.weight)
