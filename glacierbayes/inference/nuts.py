@@ -6,8 +6,10 @@ goes on from there and finds the same draws.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +26,8 @@ from glacierbayes.inference.chunks import chunk_path, finished_chunks, read_arra
 from glacierbayes.inference.integrator import STAGES, three_stages
 from glacierbayes.inference.prior import draw_prior
 from glacierbayes.inference.problem import Problem
+from glacierbayes.inference.refresh import refreshed
+from glacierbayes.inference.split import Split
 
 CHUNK = 25  # transitions between two files
 # A trajectory is doubled until it is about as long as this, in posterior standard deviations, unless it turns before:
@@ -33,6 +37,8 @@ LENGTH = 2.0
 MOST_DOUBLINGS = 5
 # Steps vary by this share: a direction that goes round in a whole number of equal steps would never be explored.
 JITTER = 0.2
+# A refresh costs a gradient more: after as many gradients as this, or more.
+REFRESHED_AFTER = 9
 
 
 class State(NamedTuple):
@@ -81,7 +87,14 @@ class Chain:
         """Compiles nothing yet."""
         self.problem, self.warmup, self.start = problem, warmup, start
         self.root = jnp.linalg.cholesky(jnp.asarray(start["covariance"]))
-        self._step: Callable | None = None
+        split = Split(problem)
+        # where nothing is cheap there is nothing to refresh; where all is, trajectories do
+        self._split = split if 0 < split.cheap.size < problem.dimension else None
+        # a program of its own: the search for the mode has compiled it
+        self._gradient = jax.jit(jax.value_and_grad(problem.potential))
+        self._move = jax.jit(partial(_transition, problem.potential))
+        self._refresh = jax.jit(self._refreshed)
+        self._learn = jax.jit(self._adapted)
         self._witness: Callable | None = None
         self._failures = 0
 
@@ -110,9 +123,16 @@ class Chain:
 
     def advance(self, state: State) -> State:
         """One transition."""
-        if self._step is None:
-            self._step = jax.jit(lambda state: self._adapted(state, _transition(self.problem.potential, state)))
-        return self._step(state)
+        moved = self._move(state)
+        if self._split is not None and int(moved.position) % _period(float(state.step_size)) == 0:
+            z = self._refresh(moved)
+            potential, gradient = self._gradient(z)
+            moved = moved._replace(z=z, potential=potential, gradient=gradient, n_steps=moved.n_steps + 1)
+        return self._learn(state, moved)
+
+    def _refreshed(self, state: State) -> Array:
+        assert self._split is not None
+        return refreshed(self._split, jax.random.fold_in(state.key, 1), state.z, state.covariance)
 
     def _adapted(self, old: State, new: State) -> State:
         """The state after a transition with what it has taught, while the chain warms up."""
@@ -190,6 +210,11 @@ def _transition(potential: Callable, state: State) -> State:
 def _doublings(step_size: Array) -> Array:
     """How many doublings make a trajectory of about `LENGTH`."""
     return jnp.clip(jnp.round(jnp.log2(LENGTH / step_size + 1)).astype(int), 1, MOST_DOUBLINGS)
+
+
+def _period(step_size: float) -> int:
+    """Trajectories from a refresh to the next."""
+    return math.ceil(REFRESHED_AFTER / (STAGES * (2 ** int(_doublings(jnp.asarray(step_size))) - 1)))
 
 
 def run_chain(problem: Problem, chain: int, folder: Path, settings: dict[str, Any], say: Callable) -> None:

@@ -25,6 +25,7 @@ class Problem:
         names: sampled sites, in the order of the vector.
         shapes: of the sampled sites.
         dimension: length of the vector.
+        unravel: of a vector, its unconstrained sites by name.
         observed: names of the observed sites.
         statements: what the model says of itself (`sites.state`), and units by name.
     """
@@ -67,7 +68,7 @@ class Problem:
             name: jnp.zeros(jax.eval_shape(self._transforms[name].inv, site["value"]).shape)
             for name, site in latent.items()
         }
-        flat, self._unravel = ravel_pytree(template)
+        flat, self.unravel = ravel_pytree(template)
         self.dimension = flat.shape[0]
 
     def _trace(self, model: Callable) -> dict[str, dict]:
@@ -75,7 +76,11 @@ class Problem:
 
     def potential(self, vector: Float[Array, " dimension"]) -> Float[Array, ""]:
         """Minus the log density of the unconstrained vector; not finite where the solve failed."""
-        return jnp.asarray(potential_energy(self.model, self.arguments, self.options, self._unravel(vector)))
+        return self.potential_of(self.unravel(vector))
+
+    def potential_of(self, sites: dict[str, Array]) -> Float[Array, ""]:
+        """The same of unconstrained sites by name."""
+        return jnp.asarray(potential_energy(self.model, self.arguments, self.options, sites))
 
     def prior_vector(self, key: Array) -> Float[Array, " dimension"]:
         """An unconstrained draw from the prior; under `jax.jit` the solve falls away."""
@@ -89,7 +94,7 @@ class Problem:
         Returns:
             "sites": parameters; "derived": deterministics; "log_likelihood", "predictive": by observed site.
         """
-        values = {name: self._transforms[name](z) for name, z in self._unravel(vector).items()}
+        values = {name: self._transforms[name](z) for name, z in self.unravel(vector).items()}
         trace = self._trace(handlers.seed(handlers.substitute(self.model, data=values), key))
         keys = jax.random.split(key, max(len(self.observed), 1))[: len(self.observed)]
         distributions = {name: trace[name]["fn"] for name in self.observed}

@@ -1,0 +1,92 @@
+"""A density as what a run of the glacier gives, and what is cheap once that is known.
+
+Scale and length of an observation's error enter no run. Given the run their density costs next to nothing, so that
+they can be drawn many times for one gradient of it: see `nuts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import Jaxpr, Literal, jaxpr_as_fun, jaxprs_in_params
+from jaxtyping import Array, Float, Int
+
+from glacierbayes.inference.problem import Problem
+
+# A time integration is a loop, or has a derivative of its own.
+RUNS = ("while", "scan", "custom_vjp_call", "custom_jvp_call")
+
+
+class Split:
+    """The potential of a problem in two parts, by what depends on what.
+
+    Attributes:
+        cheap: where in the vector the parameters are that enter no run.
+        names: of those.
+    """
+
+    cheap: Int[np.ndarray, " m"]
+    names: list[str]
+
+    def __init__(self, problem: Problem):
+        """Traces the potential, without running it."""
+        template = problem.unravel(jnp.zeros(problem.dimension))
+        parts, names = [template[name] for name in problem.names], problem.names
+        closed = jax.make_jaxpr(lambda parts: problem.potential_of(dict(zip(names, parts, strict=True))))(parts)
+        whole = closed.jaxpr
+        needs = _needs(whole, names)
+        runs = frozenset().union(*(needs[eqn.outvars[0]] for eqn in whole.eqns if _runs(eqn)))
+        self.names = [name for name in names if name not in runs]
+        places = problem.unravel(jnp.arange(float(problem.dimension)))
+        found = [np.asarray(places[name], int).ravel() for name in self.names]
+        self.cheap = np.concatenate([np.empty(0, int), *found])
+
+        after = [eqn for eqn in whole.eqns if needs[eqn.outvars[0]] & {*self.names}]
+        before = [eqn for eqn in whole.eqns if not needs[eqn.outvars[0]] & {*self.names}]
+        own = [var for var, name in zip(whole.invars, names, strict=True) if name in self.names]
+        others = [var for var in whole.invars if var not in own]
+        made = {*others, *(var for eqn in before for var in eqn.outvars)}
+        used = [var for eqn in after for var in eqn.invars if not isinstance(var, Literal)]
+        between = list(dict.fromkeys(var for var in (*used, *whole.outvars) if var in made))
+        self._problem = problem
+        self._first = _part(closed, before, others, between)
+        self._second = _part(closed, after, [*own, *between], whole.outvars)
+
+    def run(self, vector: Float[Array, " n"]) -> list[Array]:
+        """All that the second part takes from the first."""
+        parts = self._problem.unravel(vector)
+        return self._first(*(parts[name] for name in self._problem.names if name not in self.names))
+
+    def potential(self, vector: Float[Array, " n"], known: list[Array]) -> Float[Array, ""]:
+        """`Problem.potential`, with what `run` gave for a vector that differs in the cheap parameters alone."""
+        parts = self._problem.unravel(vector)
+        return jnp.asarray(self._second(*(parts[name] for name in self.names), *known)[0])
+
+
+def _needs(jaxpr: Jaxpr, names: Sequence[str]) -> dict[Any, frozenset[str]]:
+    """On which parameters everything depends."""
+    needs: dict[Any, frozenset[str]] = dict.fromkeys(jaxpr.constvars, frozenset())
+    needs |= {var: frozenset({name}) for var, name in zip(jaxpr.invars, names, strict=True)}
+    for eqn in jaxpr.eqns:
+        of = frozenset().union(*(needs[var] for var in eqn.invars if not isinstance(var, Literal)))
+        needs |= dict.fromkeys(eqn.outvars, of)
+    return needs
+
+
+def _runs(eqn: Any) -> bool:
+    return eqn.primitive.name in RUNS or any(_runs(one) for inner in jaxprs_in_params(eqn.params) for one in inner.eqns)
+
+
+def _part(closed: Any, eqns: list, inputs: list, outputs: Sequence) -> Any:
+    taken = {var for eqn in eqns for var in eqn.invars if not isinstance(var, Literal)} | {*outputs}
+    pairs = zip(closed.jaxpr.constvars, closed.consts, strict=True)
+    kept = [(var, value) for var, value in pairs if var in taken]
+    names = [var for var, _ in kept]
+    ends = {"arg_names": ("",) * len(inputs), "result_paths": ("",) * len(outputs)}
+    info = closed.jaxpr.debug_info._replace(**ends)
+    part = closed.jaxpr.replace(eqns=eqns, invars=inputs, outvars=[*outputs], constvars=names, debug_info=info)
+    return jaxpr_as_fun(closed.replace(jaxpr=part, consts=[value for _, value in kept]))
