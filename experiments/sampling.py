@@ -24,7 +24,8 @@ from glacierbayes.inference.nuts import Chain
 from glacierbayes.inference.problem import Problem
 from glacierbayes.inference.workers import cores
 
-STARTS, PRIOR = 7, 200  # starts of the search for the mode; draws that give centre and scale
+STARTS, BEST, PRIOR = 7, 3, 200  # of the search for the mode; draws that give centre and scale
+AGAIN = 0.1  # a search that ends this much lower than it began goes on: a kink may have stopped it
 Build = Callable[[Any], Problem]  # of the data; what is compiled is kept by it
 
 
@@ -75,7 +76,7 @@ def start(build: Build, case: Any, along: str | None = None) -> Start:
     Args:
         build: the model with its data; a function of a module, the same for all data sets.
         case: the data.
-        along: a parameter; the search starts at the best of some values of it.
+        along: a parameter; the search starts at the best few of some values of it.
     """
     prior = np.asarray(_prior(build, case))
     centre, scale = np.median(prior, 0), prior.std(0)
@@ -85,11 +86,15 @@ def start(build: Build, case: Any, along: str | None = None) -> Start:
         good = bool(jnp.isfinite(value)) and bool(jnp.all(jnp.isfinite(gradient)))
         return (float(value), np.asarray(gradient) * scale) if good else (HEIGHT, np.zeros_like(w))
 
-    first = np.zeros_like(centre)
+    def descend(w: np.ndarray, height: float = np.inf) -> Any:
+        found = minimize(target, w, jac=True, method="BFGS", options={"gtol": 0.05, "maxiter": 60})
+        return descend(found.x, found.fun) if found.fun < height - AGAIN else found
+
+    first = [np.zeros_like(centre)]
     if along is not None:
         direction = np.eye(centre.size)[build(case).names.index(along)]
-        first = min(np.linspace(-2, 2, STARTS)[:, None] * direction, key=lambda w: target(w)[0])
-    best = minimize(target, first, jac=True, method="BFGS", options={"gtol": 0.05, "maxiter": 60}).x
+        first = sorted(np.linspace(-2, 2, STARTS)[:, None] * direction, key=lambda w: target(w)[0])[:BEST]
+    best = min(map(descend, first), key=lambda found: found.fun).x
     return Start(centre, scale, best, laplace(lambda w: target(w)[1], best), target)
 
 

@@ -34,16 +34,15 @@ class Split:
 
     def __init__(self, problem: Problem):
         """Traces the potential, without running it."""
-        template = problem.unravel(jnp.zeros(problem.dimension))
+        template = jax.eval_shape(problem.unravel, jnp.zeros(problem.dimension))
         parts, names = [template[name] for name in problem.names], problem.names
         closed = jax.make_jaxpr(lambda parts: problem.potential_of(dict(zip(names, parts, strict=True))))(parts)
         whole = closed.jaxpr
         needs = _needs(whole, names)
         runs = frozenset().union(*(needs[eqn.outvars[0]] for eqn in whole.eqns if _runs(eqn)))
         self.names = [name for name in names if name not in runs]
-        places = problem.unravel(jnp.arange(float(problem.dimension)))
-        found = [np.asarray(places[name], int).ravel() for name in self.names]
-        self.cheap = np.concatenate([np.empty(0, int), *found])
+        own_part = np.repeat([name in self.names for name in names], [part.size for part in parts])
+        self.cheap = np.flatnonzero(own_part)  # the vector has the parts in this order
 
         after = [eqn for eqn in whole.eqns if needs[eqn.outvars[0]] & {*self.names}]
         before = [eqn for eqn in whole.eqns if not needs[eqn.outvars[0]] & {*self.names}]
