@@ -8,22 +8,18 @@ or has a long tail, costs NUTS on these few cells minutes a glacier, and a hundr
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import arviz  # noqa: F401 (gives arrays `azstats`)
-import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
-from jax import lax
-from jaxtyping import Array
-from sampling import Build, start
+from sampling import Build, potentials, start
 from scipy.special import gammaln, logsumexp
 
 ROUND, LEAST, MOST = 500, 4, 24  # draws of a round; rounds
 ENOUGH, K_HAT = 1000.0, 0.7  # effective draws, and the shape of the weights' tail, at which it ends
-FREEDOM, SPREAD = 5.0, 1.5  # of the Student-t; variances of the first proposal over the Laplace approximation's
+FREEDOM, SPREAD = 5.0, 1.5  # of the Student-t; variances of the first proposal over the Laplace approximations'
 PARTS, DRAWS_OF_A_PART = 4, 80.0  # of a mixture at most; effective draws that one takes
 PRIOR_SHARE = 0.1  # of every proposal, a part as wide as the prior, for arms that the mode does not see
 STEPS = 40  # of the fit
@@ -79,17 +75,18 @@ def weigh(build: Build, case: Any, seed: int, along: str | None = None, enough: 
         build: the model with its data; a function of a module, the same for all data sets.
         case: the data.
         seed: of the draws.
-        along: a parameter; the search for the mode starts at the best of some values of it.
+        along: a parameter; searches for modes start from all parts of its range.
         enough: effective draws.
     """
     rng = np.random.default_rng(seed)
     first = start(build, case, along)
-    about_the_mode = Mixture(np.ones(1), first.mode[None], np.linalg.cholesky(SPREAD * first.covariance)[None])
-    proposals = [about_the_mode.beside_the_prior()]
-    x, height = np.empty((0, first.mode.size)), np.empty(0)
+    count, dimension = first.modes.shape
+    about_modes = Mixture(np.full(count, 1 / count), first.modes, np.linalg.cholesky(SPREAD * first.covariances))
+    proposals = [about_modes.beside_the_prior()]
+    x, height = np.empty((0, dimension)), np.empty(0)
     while True:
         more = proposals[-1].draw(rng, ROUND)
-        potential = np.asarray(_potentials(build, jnp.asarray(first.centre + first.scale * more), case))
+        potential = np.asarray(potentials(build, jnp.asarray(first.centre + first.scale * more), case))
         x, height = np.concatenate([x, more]), np.concatenate([height, -potential])
         proposed = logsumexp([logsumexp(one.log_parts(x), axis=0) for one in proposals], axis=0)
         log_weight = np.where(np.isfinite(height), height - proposed, -1e300)
@@ -101,12 +98,6 @@ def weigh(build: Build, case: Any, seed: int, along: str | None = None, enough: 
             return Weighted(first.centre + first.scale * x, weight, float(k_hat), float(ess))
         fitted = _fitted(x, weight, min(PARTS, 1 + int(ess / DRAWS_OF_A_PART)), rng)
         proposals.append(fitted.beside_the_prior())
-
-
-@partial(jax.jit, static_argnums=0)
-def _potentials(build: Build, z: Array, case: Any) -> Array:
-    # one after the other: on two hundred cells as fast as side by side
-    return lax.map(build(case).potential, z)
 
 
 def _fitted(x: np.ndarray, weight: np.ndarray, parts: int, rng: np.random.Generator) -> Mixture:

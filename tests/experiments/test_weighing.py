@@ -67,6 +67,22 @@ def test_a_bend_is_followed():
     assert np.allclose(np.sqrt(np.diag(spread)), sd, rtol=0.15)
 
 
+def _sides(square, _=None):
+    place = numpyro.sample("place", dist.Normal(0.0, 1.0))
+    numpyro.sample("data", dist.Normal(place**2, 0.1), obs=square)
+
+
+def sides(square):
+    return Problem(_sides, square, None, {})
+
+
+def test_two_modes_are_both_found():
+    """A square tells no sign: half of the posterior on each side, with nothing between."""
+    drawn = weigh(sides, jnp.asarray(2.0), 0, along="place")
+    assert abs(drawn.weight @ (drawn.z[:, 0] > 0) - 0.5) < 0.1  # six standard errors of 1000 draws
+    assert drawn.k_hat < 0.7
+
+
 def test_the_same_seed_gives_the_same_draws():
     first, again = (weigh(bend, jnp.asarray(-1.0), 3) for _ in range(2))
     assert np.array_equal(first.z, again.z) and np.array_equal(first.weight, again.weight)
