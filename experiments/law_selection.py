@@ -2,9 +2,9 @@
 
     python experiments/law_selection.py --output selection.json
 
-Twelve small synthetic glaciers (216 cells each), four temperatures by three thicknesses, seen as in
+Sixteen small synthetic glaciers (216 cells each), four temperatures by four thicknesses, seen as in
 `temperature_law_twin.py`. Twenty data sets from each law, its parameters drawn anew. Every glacier is sampled by itself
-(`alone.py`), with creep and sliding of its own; from those twelve likelihoods follows what each of the three laws,
+(`alone.py`), with creep and sliding of its own; from those likelihoods follows what each of the three laws,
 shared by all glaciers, predicts for a glacier from the others, by weighted draws without it. A law is chosen if its
 expected log predictive density is above that of both others by more than two standard errors; else nobody can tell.
 
@@ -43,7 +43,10 @@ from glacierbayes.inference.problem import Problem
 LAWS = ("constant", "temperature", "sliding")
 SETS = 20  # from each law
 TEMPERATURES = (-18.0, -12.0, -6.0, 0.0)
-SHAPES = ((150.0, 0.20), (230.0, 0.13), (340.0, 0.085))  # thickness in the middle, m, and slope: about the same stress
+# Thickness in the middle, m, and slope: about the same stress. The wider the range, the better sliding, which goes with
+# the cube of the thickness, is told from creep, which goes with its fourth power.
+SHAPES = ((130.0, 0.23), (200.0, 0.15), (300.0, 0.10), (430.0, 0.07))
+MIDDLE = 230.0  # thickness at which the share of sliding is drawn, m
 SPACING, BLOCK, BLOCKS = 500.0, 1500.0, 6
 ENOUGH = 1000  # effective draws of a glacier
 FAMILY = "gaussian_process"
@@ -67,7 +70,7 @@ def truths(law: str, rng: np.random.Generator, places: list[twins.Site]) -> list
     creep = float(np.exp(np.log(1e-24) + 0.4 * rng.normal()))
     if law == "constant":
         return [gb.laws.Glen(creep) for _ in places]
-    share, middle = rng.uniform(0.4, 0.7), SHAPES[1][0]
+    share, middle = rng.uniform(0.4, 0.7), MIDDLE
     slow, slip = creep * (1 - share), creep * share * middle / 2
     return [gb.laws.Glen(slow) + gb.laws.WeertmanSliding(slip) for _ in places]
 
