@@ -39,13 +39,13 @@ class Split:
         closed = jax.make_jaxpr(lambda parts: problem.potential_of(dict(zip(names, parts, strict=True))))(parts)
         whole = closed.jaxpr
         needs = _needs(whole, names)
-        runs = frozenset().union(*(needs[eqn.outvars[0]] for eqn in whole.eqns if _runs(eqn)))
+        runs = frozenset().union(*(of for eqn, of in zip(whole.eqns, needs, strict=True) if _runs(eqn)))
         self.names = [name for name in names if name not in runs]
         own_part = np.repeat([name in self.names for name in names], [part.size for part in parts])
         self.cheap = np.flatnonzero(own_part)  # the vector has the parts in this order
 
-        after = [eqn for eqn in whole.eqns if needs[eqn.outvars[0]] & {*self.names}]
-        before = [eqn for eqn in whole.eqns if not needs[eqn.outvars[0]] & {*self.names}]
+        after = [eqn for eqn, of in zip(whole.eqns, needs, strict=True) if of & {*self.names}]
+        before = [eqn for eqn, of in zip(whole.eqns, needs, strict=True) if not of & {*self.names}]
         own = [var for var, name in zip(whole.invars, names, strict=True) if name in self.names]
         others = [var for var in whole.invars if var not in own]
         made = {*others, *(var for eqn in before for var in eqn.outvars)}
@@ -66,14 +66,15 @@ class Split:
         return jnp.asarray(self._second(*(parts[name] for name in self.names), *known)[0])
 
 
-def _needs(jaxpr: Jaxpr, names: Sequence[str]) -> dict[Any, frozenset[str]]:
-    """On which parameters everything depends."""
-    needs: dict[Any, frozenset[str]] = dict.fromkeys(jaxpr.constvars, frozenset())
-    needs |= {var: frozenset({name}) for var, name in zip(jaxpr.invars, names, strict=True)}
+def _needs(jaxpr: Jaxpr, names: Sequence[str]) -> list[frozenset[str]]:
+    """On which parameters every equation depends."""
+    by: dict[Any, frozenset[str]] = {var: frozenset({name}) for var, name in zip(jaxpr.invars, names, strict=True)}
+    by.update((var, frozenset()) for var in jaxpr.constvars)
+    found = []
     for eqn in jaxpr.eqns:
-        of = frozenset().union(*(needs[var] for var in eqn.invars if not isinstance(var, Literal)))
-        needs |= dict.fromkeys(eqn.outvars, of)
-    return needs
+        found.append(frozenset().union(*(by[var] for var in eqn.invars if not isinstance(var, Literal))))
+        by |= dict.fromkeys(eqn.outvars, found[-1])
+    return found
 
 
 def _runs(eqn: Any) -> bool:

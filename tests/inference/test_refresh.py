@@ -50,6 +50,16 @@ def test_a_parameter_of_both_is_not_cheap():
     assert Split(Problem(both, None, None, {})).names == []
 
 
+def test_what_a_model_prints_is_in_nobodys_way():
+    def talking(glacier, observations):
+        jax.debug.print("here {}", 1)
+        model(glacier, observations)
+
+    split, z = Split(Problem(talking, None, None, {})), jnp.zeros(3)
+    assert split.names == ["freedom", "sigma"]
+    assert np.isfinite(split.potential(z, split.run(z)))
+
+
 def test_the_parts_are_the_whole():
     problem = Problem(model, None, None, {})
     split, rng = Split(problem), np.random.default_rng(0)
