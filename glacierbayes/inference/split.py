@@ -70,10 +70,10 @@ def _needs(jaxpr: Jaxpr, names: Sequence[str]) -> list[frozenset[str]]:
     """On which parameters every equation depends."""
     by: dict[Any, frozenset[str]] = {var: frozenset({name}) for var, name in zip(jaxpr.invars, names, strict=True)}
     by.update((var, frozenset()) for var in jaxpr.constvars)
-    found = []
+    found: list[frozenset[str]] = []
     for eqn in jaxpr.eqns:
         found.append(frozenset().union(*(by[var] for var in eqn.invars if not isinstance(var, Literal))))
-        by |= dict.fromkeys(eqn.outvars, found[-1])
+        by.update((var, found[-1]) for var in eqn.outvars)
     return found
 
 
