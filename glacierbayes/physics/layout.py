@@ -43,6 +43,11 @@ class Layout(eqx.Module):
         """The largest offset that a slice may have."""
         return self.width + 1
 
+    @property
+    def around(self) -> tuple[int, ...]:
+        """Offsets of a cell itself and of the eight beside it, ascending."""
+        return tuple(down + right for down in (-self.width, 0, self.width) for right in (-1, 0, 1))
+
     def cells(self, field: Shaped[Array, "y x"], mode: str = "constant") -> Shaped[Array, " cells"]:
         """A field of the grid as cells; ghosts are 0, or with mode "edge" the value beside them."""
         return jnp.pad(field, 1, mode=mode).ravel()

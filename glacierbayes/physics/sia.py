@@ -27,6 +27,7 @@ from glacierbayes.physics import pointwise
 from glacierbayes.physics.layout import Layout, padded
 from glacierbayes.physics.mass_balance import MassBalance
 from glacierbayes.physics.slope import THIN, at_centres, averaged, driving_slope
+from glacierbayes.physics.stencil import Stencil
 
 # A face takes the root mean square of the thickness between its cells (to second order in their difference): near a
 # margin, where the thickness falls to nothing within a cell, the mean lets too little ice through. On domes and round
@@ -223,6 +224,43 @@ class ShallowIce(eqx.Module):
             of_surface += (shift(thin.drop, -offset) - shift(thin.drop, 0)) * per
         return Laws(law_x, law_y), of_thickness, of_surface
 
+    def derivative(self, thickness: Float[Array, " state"]) -> Stencil:
+        """Of the divergence of the flux by the thickness of every cell, the bed being held."""
+        shift, w = self.layout.shift, self.layout.width
+
+        def own(law: FlowLaw, face: _Face, slope: _Slope, per: Array) -> tuple[Array, ...]:
+            """Of the flux by both cells, and by what lies beside it as `_face_transpose` has that."""
+            _, of_ice, of_across, beside = _face_transpose(law, face, jnp.ones_like(face.across))
+            first, second = _donor_limited_transpose(face, of_ice)
+            thin = _driving_slope_transpose(_Slope(*(shift(part, 0) for part in slope)), of_across)
+            return first + thin.first - per * thin.drop, second + thin.second + per * thin.drop, *beside
+
+        def felt(slope: _Slope, per: Array) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+            """By both cells of a slope: what goes with the coefficients of its square and of twice it."""
+            drop, deep = driving_slope(*slope), slope.first + slope.second
+            thin = _driving_slope_transpose(slope, jnp.ones_like(drop))
+            by = thin.first - per * thin.drop, thin.second + per * thin.drop
+            first, second = ((drop * (drop + 2 * deep * b), 2 * (drop + deep * b)) for b in by)
+            return first, second
+
+        x, y = self.faces(thickness)
+        slope_x, slope_y = self.slopes(thickness)
+        of_x, of_y = own(self.laws.x, x, slope_x, self.per_x), own(self.laws.y, y, slope_y, self.per_y)
+        felt_x, felt_y = felt(slope_x, self.per_x), felt(slope_y, self.per_y)
+        of_x, of_y, felt_x, felt_y = lax.optimization_barrier((of_x, of_y, felt_x, felt_y))
+        rows = dict.fromkeys(self.layout.around, jnp.zeros(()))
+        for of, across, beside, along, per in ((of_x, 1, felt_y, w, self.per_x), (of_y, w, felt_x, 1, self.per_y)):
+            first, second, square, twice, one = of
+            by = {0: first, across: second}  # the flux through a face, by the cell at an offset from its first one
+            for place in (0, across, -along, across - along):
+                for end, (of_square, of_twice) in zip((place, place + along), beside, strict=True):
+                    part = square * shift(of_square, place) + twice * shift(of_twice, place) + one
+                    by[end] = by.get(end, 0.0) + part
+            for at, part in lax.optimization_barrier(by).items():
+                rows[at] += per * shift(part, 0)
+                rows[at - across] -= per * shift(part, -across)
+        return Stencil(lax.optimization_barrier(tuple(rows.values())), self.layout)
+
     def rates(
         self, thickness: Float[Array, " state"]
     ) -> tuple[Float[Array, " cells"], Float[Array, ""], Float[Array, ""]]:
@@ -263,18 +301,12 @@ class ShallowIce(eqx.Module):
         """
 
         def of(law: FlowLaw, face: _Face, per: Array) -> tuple[Array, Array]:
-            def flux(first: Array, second: Array, across: Array) -> Array:
-                return face_flux(law, _Face(first, second, across, *face[3:]))
-
-            def tangent(*direction: float) -> Array:
-                moved = tuple(jnp.full_like(part, d) for part, d in zip(face[:3], direction, strict=True))
-                return jax.jvp(flux, face[:3], moved)[1]
-
-            by_slope = per * tangent(0.0, 0.0, 1.0)
-            return tangent(1.0, 0.0, 0.0) - by_slope, tangent(0.0, 1.0, 0.0) + by_slope
+            _, of_ice, of_across, _ = _face_transpose(law, face, jnp.ones_like(face.across))
+            first, second = _donor_limited_transpose(face, of_ice)
+            return first - per * of_across, second + per * of_across
 
         x, y = self.faces(thickness)
-        return (*of(self.laws.x, x, self.per_x), *of(self.laws.y, y, self.per_y))
+        return lax.optimization_barrier((*of(self.laws.x, x, self.per_x), *of(self.laws.y, y, self.per_y)))
 
     def balance_rate(
         self, thickness: Float[Array, " cells"], start: Array, end: Array, transposed: bool = False

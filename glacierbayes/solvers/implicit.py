@@ -1,13 +1,12 @@
 """An implicit solver for the shallow-ice equation: SDIRK2 on fluxes, for fine grids and long spans.
 
-Two stages, L-stable (Alexander 1977, doi 10.1137/0714068). Each is found by Newton's method without a matrix: GCR on
-the exact derivative of the flux, preconditioned by a multigrid cycle. The derivative of a stage is one more linear
+Two stages, L-stable (Alexander 1977, doi 10.1137/0714068). Each is found by Newton's method: GCR on the exact
+derivative of the flux, preconditioned by a multigrid cycle. The derivative of a stage is one more linear
 solve (the implicit function theorem), so that reverse mode does not go through the iterations.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -16,6 +15,7 @@ from jax import lax
 from jaxtyping import Array
 
 from glacierbayes.physics.sia import LEAST, Flux, ShallowIce
+from glacierbayes.physics.stencil import Stencil
 from glacierbayes.solvers import multigrid
 from glacierbayes.solvers.gcr import TINY, gcr
 from glacierbayes.solvers.multigrid import Grid
@@ -70,7 +70,8 @@ class Implicit(FluxSolver):
 
 def _positive(equation: ShallowIce, thickness: Array) -> Array:
     """Where a stage lies below 0, nothing flows."""
-    return equation.layout.state(jnp.where(thickness > 0, thickness, 0.0) * equation.inside)
+    # a barrier before what pads it: fused, the padding would keep the loop from being vectorised
+    return equation.layout.state(lax.optimization_barrier(jnp.where(thickness > 0, thickness, 0.0) * equation.inside))
 
 
 def _flux(equation: ShallowIce, thickness: Array) -> Flux:
@@ -99,27 +100,23 @@ def _stage(equation: ShallowIce, base: Array, weight: Array, guess: Array, grids
     def residual(h: Array) -> Array:
         return h + weight * fixed.divergence(_flux(fixed, h)) - goal
 
-    def matrix(h: Array, v: Array) -> Array:
-        return jax.jvp(residual, (h,), (v,))[1]
+    def derivative(h: Array) -> Stencil:
+        return fixed.derivative(_positive(fixed, h)).step(weight, (h > 0) * fixed.inside)
 
-    def transpose(h: Array, v: Array) -> Array:
-        return jax.vjp(residual, h)[1](v)[0]
-
-    def solve(product: Callable, h: Array, right: Array, tolerance: float, grids: list[Grid]) -> Array:
+    def solve(matrix: Stencil, right: Array, tolerance: float, grids: list[Grid]) -> Array:
         def precondition(right: Array) -> Array:
             scale = jnp.maximum(_largest(right), TINY)
             return scale * multigrid.cycle(grids, (right / scale).reshape(equation.layout.shape)).ravel()
 
-        # the barrier keeps XLA from taking out of the loop what takes longer to read than to compute again
-        return gcr(lambda v: product(*lax.optimization_barrier((h, v))), precondition, right, tolerance)
+        return gcr(matrix, precondition, right, tolerance)
 
-    def refined(product: Callable, right: Array, grids: list[Grid]) -> Array:
-        first = solve(product, h, right, LINEAR_TOLERANCE, grids)
-        return first + solve(product, h, right - product(h, first), REFINEMENT, grids)
+    def refined(matrix: Stencil, right: Array, grids: list[Grid]) -> Array:
+        first = solve(matrix, right, LINEAR_TOLERANCE, grids)
+        return first + solve(matrix, right - matrix(first), REFINEMENT, grids)
 
     def correct(newton: _Newton) -> _Newton:
         h, r, steps = newton
-        h = h - solve(matrix, h, r, FORCING, grids)
+        h = h - solve(derivative(h), r, FORCING, grids)
         return _Newton(h, residual(h), steps + 1)
 
     def going_on(newton: _Newton) -> Array:
@@ -130,11 +127,12 @@ def _stage(equation: ShallowIce, base: Array, weight: Array, guess: Array, grids
     # 0 but for its derivative, so that its solution takes no iteration
     moved = h + weight * equation.divergence(_flux(equation, h)) - base
     moved = moved - lax.stop_gradient(moved)
+    matrix = derivative(h)
     inverted = lax.custom_linear_solve(
-        lambda v: matrix(h, v),
+        matrix,
         moved,
         lambda _, right: refined(matrix, right, grids),
-        lambda _, right: refined(transpose, right, multigrid.transposed(grids)),
+        lambda _, right: refined(matrix.transposed(), right, multigrid.transposed(grids)),
     )
     return h - inverted, _largest(r)
 
