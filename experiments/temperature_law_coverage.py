@@ -5,8 +5,8 @@
 
 Nine glaciers of `temperature_law_twin.py` (each under 1500 cells). Every repetition draws all unknowns from the prior,
 makes the data with exact solves and samples the posterior as the twin does, glacier by glacier and then the law.
-Whether the truth lies in the 50, 80 and 95 % simultaneous bands over -22 to 0 degC is written as it is known; a second
-call goes on from there. With --check, the law from four of the glaciers is compared with NUTS on all four at once, in
+Whether the truth lies in the 50, 80 and 95 % simultaneous bands over -22 to 0 degC is written as it is known, and what
+share of each glacier's draws lies below its own ln A (uniform, if they are right); a second call goes on from there. With --check, the law from four of the glaciers is compared with NUTS on all four at once, in
 five cases.
 """
 
@@ -57,25 +57,27 @@ def _shown(key: jax.Array, log_creep: jax.Array, case: tuple) -> tuple[jax.Array
     return drawn["velocity"], drawn["geodetic_balance"][0]
 
 
-def draw(family: str, seed: int, made: list[twins.Twin]) -> tuple[np.ndarray, list[tuple]]:
-    """Weights of the law, and glaciers with data, all from prior and likelihood; where a run fails, drawn again."""
+def draw(family: str, seed: int, made: list[twins.Twin]) -> tuple[np.ndarray, np.ndarray, list[tuple]]:
+    """Weights of the law, ln A of the glaciers, and those with data, all from prior and likelihood.
+
+    Where a run fails, all is drawn again.
+    """
     share = constants.VOLUME_CHANGE_DENSITY_SIGMA / constants.VOLUME_CHANGE_DENSITY
     for attempt in jax.random.split(jax.random.key(seed), TRIES):
         weight, *keys = jax.random.split(attempt, len(made) + 1)
         with numpyro.handlers.trace() as sites, numpyro.handlers.seed(rng_seed=weight):
             law = priors.creep_of_temperature(family)
-        data = []
-        for twin, key in zip(made, keys, strict=True):
+        data, log_creep = [], jnp.log(law.creep(jnp.asarray([twin.temperature for twin in made])))
+        for twin, key, own in zip(made, keys, log_creep, strict=True):
             # no balance, no share of the density in its sigma
             none = eqx.tree_at(lambda o: o.geodetic.balance, twin.observations, jnp.zeros(1))
-            log_creep = jnp.log(law.creep(jnp.asarray(twin.temperature)))
-            velocity, balance = _shown(key, log_creep, (twin.glacier, none, twin.known))
+            velocity, balance = _shown(key, own, (twin.glacier, none, twin.known))
             sigma = jnp.hypot(twins.BALANCE_SIGMA, share * balance)
             fields = velocity, balance[None], sigma[None]
             where = lambda o: (o.velocity.velocity, o.geodetic.balance, o.geodetic.sigma)  # noqa: E731
             data.append((twin.glacier, eqx.tree_at(where, twin.observations, fields), twin.known))
         if all(bool(jnp.all(jnp.isfinite(case[1].velocity.velocity))) for case in data):
-            return np.asarray(sites[WEIGHTS]["value"]), data
+            return np.asarray(sites[WEIGHTS]["value"]), np.asarray(log_creep), data
     raise RuntimeError(f"no draw of the prior could be solved in {TRIES} tries (seed {seed})")
 
 
@@ -89,7 +91,7 @@ def law_of(family: str, temperatures: np.ndarray, data: list[tuple], seed: int, 
 def repetition(family: str, seed: int, made: list[twins.Twin], pool: Executor) -> dict:
     """One truth, its data, its posterior."""
     began = time.monotonic()
-    weights, data = draw(family, seed, made)
+    weights, log_creep, data = draw(family, seed, made)
     temperatures = np.array([twin.temperature for twin in made])
     drawn, single = law_of(family, temperatures, data, seed, pool)
     after, truth = functions(family, drawn.z), functions(family, weights)
@@ -103,6 +105,9 @@ def repetition(family: str, seed: int, made: list[twins.Twin], pool: Executor) -
         "inside": inside,
         "function_r_hat": r_hat,
         "function_least_ess": ess,
+        "glaciers_below_truth": [
+            float(one.weight @ (one.log_creep < own)) for one, own in zip(single, log_creep, strict=True)
+        ],
         "glaciers_k_hat": max(one.k_hat for one in single),
         "glaciers_least_ess": min(one.ess for one in single),
         "seconds": time.monotonic() - began,
@@ -125,7 +130,7 @@ def together(family: str, temperatures: np.ndarray, knowns: tuple[Known, ...]):
 def check(family: str, seed: int, made: list[twins.Twin], pool: Executor, folder: Path) -> dict:
     """One truth, its posterior by both ways: differences of the function in standard deviations, and their ratio."""
     made = [made[i] for i in FEW]
-    _, data = draw(family, seed, made)
+    _, _, data = draw(family, seed, made)
     temperatures = np.array([twin.temperature for twin in made])
     split, _ = law_of(family, temperatures, data, seed, pool)
     shown, observed, knowns = zip(*data, strict=True)
