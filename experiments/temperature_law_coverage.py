@@ -5,9 +5,9 @@
 
 Nine glaciers of `temperature_law_twin.py` (each under 1500 cells). Every repetition draws all unknowns from the prior,
 makes the data with exact solves and samples the posterior as the twin does, glacier by glacier and then the law.
-Whether the truth lies in the 50, 80 and 95 % simultaneous bands over -22 to 0 degC is written as it is known, and what
-share of each glacier's draws lies below its own ln A (uniform, if they are right); a second call goes on from there. With --check, the law from four of the glaciers is compared with NUTS on all four at once, in
-five cases.
+Written as it is known: whether the truth lies in the 50, 80 and 95 % simultaneous bands over -22 to 0 degC, and what
+share of each glacier's draws lies below its own ln A (uniform, if they are right). A second call goes on from there.
+With --check, the law from four of the glaciers is compared with NUTS on all four at once, in five cases.
 """
 
 from __future__ import annotations
