@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from likelihoods import CENTRE, SLIDING_CENTRE, SLIDING_WIDTH, WIDTH
+from likelihoods import CENTRE, SLIDING_CENTRE, SLIDING_WIDTH, WIDTH, Curves, curve
 from numpyro import distributions as dist
 from sampling import Build
-from weighing import weigh
+from weighing import Rounds, weigh
 
 import glacierbayes as gb
 from glacierbayes import priors
@@ -27,6 +27,7 @@ from glacierbayes.inference.chunks import read_arrays, write_arrays
 from glacierbayes.inference.problem import Problem
 
 YEARS, IMAGES = (2000.0, 2020.0), 2018.0
+WIDER = 1.5  # width of the draws that a curve is fitted to, over the prior's
 
 
 class Known(NamedTuple):
@@ -44,13 +45,19 @@ class Known(NamedTuple):
 
 
 class Alone(NamedTuple):
-    """Weighted draws of ln A (and ln C) of one glacier, and how good they are."""
+    """Weighted draws of ln A (and ln C) of one glacier, how good they are, and the likelihood of ln A without sliding.
+
+    Where ice is too stiff to be seen flowing the likelihood is level, at a thousandth of its peak say, which counts
+    where the other glaciers want stiff ice; the draws do not reach there, and drawn on as they fall it would be a
+    millionth. So the draws of the curve have its first guess divided out: their ln A is spread as a wide prior is.
+    """
 
     log_creep: np.ndarray
     log_sliding: np.ndarray
     weight: np.ndarray
     k_hat: float
     ess: float
+    curve: Curves | None = None
 
 
 def mean_height(glacier: gb.Glacier) -> float:
@@ -133,17 +140,35 @@ def _one(build: Build, seed: int, enough: float, folder: Path | None, number: in
     path = None if folder is None else folder / f"glacier{number}_seed{seed}_{enough:g}.npz"
     if path is not None and path.exists():
         kept = read_arrays(path)
-        return Alone(**{name: value if value.ndim else value.item() for name, value in kept.items()})
+        says = {name: kept.pop(name) for name in Curves._fields if name in kept}
+        own = {name: value if value.ndim else value.item() for name, value in kept.items()}
+        return Alone(**own, curve=Curves(**says) if says else None)
     case = jax.tree.map(jnp.asarray, case)
     names = build(case).names
-    slides = "log_odds" in names
-    found = weigh(build, case, seed + number, "log_flow" if slides else "log_creep", enough)
-    if slides:
+    if "log_odds" in names:
+        found = weigh(build, case, seed + number, "log_flow", enough)
         flow, odds = (found.z[:, names.index(name)] for name in ("log_flow", "log_odds"))
         columns = [np.asarray(part) for part in parts(flow, odds, case[2].depth)]
+        alone = Alone(*columns, *found[1:])
     else:
-        columns = [found.z[:, names.index("log_creep")], np.full(len(found.z), -np.inf)]
-    alone = Alone(*columns, *found[1:])
+        alone = _levelled(Rounds(build, case, seed + number, "log_creep"), names.index("log_creep"), enough)
     if path is not None:
-        write_arrays(path, {name: np.asarray(value) for name, value in alone._asdict().items()})
+        arrays = alone._asdict() | ({} if alone.curve is None else alone.curve._asdict())
+        write_arrays(path, {name: np.asarray(value) for name, value in arrays.items() if name != "curve"})
     return alone
+
+
+def _levelled(rounds: Rounds, at: int, enough: float) -> Alone:
+    """Draws of the posterior, and the curve of more of them; ln A is parameter `at`."""
+    found = rounds.until(enough)
+    guess = curve(found.z[:, at], found.weight).floored()
+
+    def levels(z: np.ndarray) -> np.ndarray:
+        wider = 0.5 * (1 - WIDER**-2) * ((z[:, at] - CENTRE) / WIDTH) ** 2
+        return wider - np.asarray(guess.log(z[:, at]))
+
+    level = rounds.until(enough, levels)
+    says = curve(level.z[:, at], level.weight, guess, WIDER * WIDTH)
+    nothing = np.full(len(found.z), -np.inf)
+    k_hat, ess = max(found.k_hat, level.k_hat), min(found.ess, level.ess)
+    return Alone(found.z[:, at], nothing, found.weight, k_hat, ess, says)

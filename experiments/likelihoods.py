@@ -20,21 +20,29 @@ from glacierbayes import priors
 CENTRE, WIDTH = float(np.log(priors.TYPICAL_CREEP)), priors.CREEP_DEPARTURE  # of ln A, as every family has it
 SLIDING_CENTRE, SLIDING_WIDTH = float(np.log(2e-23)), 2.0  # of ln C
 KNOTS = (0.01, 0.2, 0.5, 0.8, 0.99)  # quantiles of the draws
+FLOOR = 7.0  # in the logarithm; what is less likely than that is left to the prior
 REACH, PLACES = 7.0, 4001  # of the prior, in its widths, over which densities are integrated
 REACH_OF_BOTH, PLACES_OF_BOTH = 4.5, 121
 
 
 class Curves(NamedTuple):
-    """Likelihoods of ln A, glacier in front; straight beyond the draws."""
+    """Likelihoods of ln A, glacier in front: sums of splines, straight beyond the draws; all but the last have a floor."""
 
-    centre: Float[Array, " glacier"]
-    width: Float[Array, " glacier"]
-    knots: Float[Array, "glacier knot"]
-    weights: Float[Array, "glacier basis"]
+    centre: Float[Array, "glacier term"]
+    width: Float[Array, "glacier term"]
+    knots: Float[Array, "glacier term knot"]
+    weights: Float[Array, "glacier term basis"]
+    floor: Float[Array, "glacier term"]
 
     def log(self, log_creep: Float[Array, " glacier"]) -> Float[Array, " glacier"]:
         """Up to a constant."""
-        return jnp.sum(_splines((log_creep - self.centre) / self.width, self.knots) * self.weights, -1)
+        x = (log_creep[..., None] - self.centre) / self.width
+        return jnp.sum(jnp.logaddexp(jnp.sum(_splines(x, self.knots) * self.weights, -1), self.floor), -1)
+
+    def floored(self) -> Curves:
+        """One of a single term, nowhere much less than e^-FLOOR of its peak."""
+        peak = jnp.max(self.log(CENTRE + WIDTH * jnp.linspace(-REACH, REACH, PLACES)))
+        return self._replace(floor=(peak - FLOOR)[None])
 
 
 class Surfaces(NamedTuple):
@@ -55,8 +63,17 @@ class Surfaces(NamedTuple):
         return jnp.sum(_both((speed - self.centre) / self.width, share, self.knots) * self.weights, -1)
 
 
-def curve(log_creep: np.ndarray, weight: np.ndarray | None = None) -> Curves:
-    """By draws of ln A under N(CENTRE, WIDTH), with weights that sum to one."""
+def curve(
+    log_creep: np.ndarray, weight: np.ndarray | None = None, before: Curves | None = None, width_of_prior: float = WIDTH
+) -> Curves:
+    """By draws of ln A.
+
+    Args:
+        log_creep: the draws, under N(CENTRE, width_of_prior).
+        weight: of each; they sum to one.
+        before: a curve of the same glacier that the density of the draws was divided by: what it misses is added.
+        width_of_prior: see above.
+    """
     weight = _or_even(weight, log_creep)
     centre, width, knots = _summary(log_creep, weight)
     grid = CENTRE + WIDTH * jnp.linspace(-REACH, REACH, PLACES)
@@ -64,8 +81,10 @@ def curve(log_creep: np.ndarray, weight: np.ndarray | None = None) -> Curves:
     def of(x: Array) -> Array:
         return _splines((x - centre) / width, knots)
 
-    weights = _fitted(of(grid), -0.5 * ((grid - CENTRE) / WIDTH) ** 2, weight @ of(jnp.asarray(log_creep)))
-    return Curves(centre, width, knots, weights)
+    log_density = -0.5 * ((grid - CENTRE) / width_of_prior) ** 2
+    weights = _fitted(of(grid), log_density, weight @ of(jnp.asarray(log_creep)))
+    own = Curves(centre[None], width[None], knots[None], weights[None], jnp.array([-jnp.inf]))
+    return own if before is None else jax.tree.map(lambda *parts: jnp.concatenate(parts), before, own)
 
 
 def surface(log_creep: np.ndarray, log_sliding: np.ndarray, depth: float, weight: np.ndarray | None = None) -> Surfaces:

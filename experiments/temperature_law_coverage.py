@@ -27,7 +27,7 @@ import numpy as np
 import numpyro
 import twins
 from alone import Known, creeping, sample_all, seen
-from likelihoods import curve, stacked
+from likelihoods import stacked
 from sampling import Drawn, nuts, workers
 from scipy.stats import binom
 from shared_law import WEIGHTS, band, convergence, functions, of_glaciers
@@ -84,7 +84,7 @@ def draw(family: str, seed: int, made: list[twins.Twin]) -> tuple[np.ndarray, np
 def law_of(family: str, temperatures: np.ndarray, data: list[tuple], seed: int, pool: Executor) -> tuple[Drawn, list]:
     """Draws of the law from every glacier by itself, and those."""
     single = sample_all(creeping, data, 1000 * seed, ENOUGH, pool)
-    says = stacked([curve(one.log_creep, one.weight) for one in single])
+    says = stacked([one.curve for one in single])
     return nuts(of_glaciers(family), (says, jnp.asarray(temperatures)), seed, *LAW), single
 
 

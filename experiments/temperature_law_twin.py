@@ -29,7 +29,7 @@ import numpy as np
 import twins
 import xarray as xr
 from alone import Alone, creeping, sample_all
-from likelihoods import Curves, curve, stacked
+from likelihoods import Curves, stacked
 from sampling import workers
 from shared_law import TEMPERATURES, WEIGHTS, band, functions, law, prior_functions
 
@@ -85,7 +85,7 @@ def study(output: Path, scale_sigma: float, quick: bool, seed: int) -> None:
     with workers() as pool:
         single = sample_all(creeping, [twin.case for twin in seen], seed, ENOUGH[quick], pool, folder)
     temperatures = np.array([twin.temperature for twin in seen])
-    each = stacked([curve(one.log_creep, one.weight) for one in single])
+    each = stacked([one.curve for one in single])
     scores: dict[str, Any] = {"glaciers": [_says(*one) for one in zip(seen, creeps, single, strict=True)]}
     for one in scores["glaciers"]:
         print(json.dumps(one), flush=True)

@@ -8,6 +8,7 @@ or has a long tail, costs NUTS on these few cells minutes a glacier, and a hundr
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import arviz  # noqa: F401 (gives arrays `azstats`)
@@ -68,36 +69,61 @@ class Mixture(NamedTuple):
         return self.middle[part] + np.einsum("nij,nj->ni", self.root[part], step)
 
 
-def weigh(build: Build, case: Any, seed: int, along: str | None = None, enough: float = ENOUGH) -> Weighted:
-    """Rounds until there are enough effective draws and their weights have no heavy tail.
+class Rounds:
+    """Draws of one posterior, and of what a factor makes of it: all that were made for one serve the next.
 
     Args:
         build: the model with its data; a function of a module, the same for all data sets.
         case: the data.
         seed: of the draws.
         along: a parameter; searches for modes start from all parts of its range.
-        enough: effective draws.
     """
-    rng = np.random.default_rng(seed)
-    first = start(build, case, along)
-    count, dimension = first.modes.shape
-    about_modes = Mixture(np.full(count, 1 / count), first.modes, np.linalg.cholesky(SPREAD * first.covariances))
-    proposals = [about_modes.beside_the_prior()]
-    x, height = np.empty((0, dimension)), np.empty(0)
-    while True:
-        more = proposals[-1].draw(rng, ROUND)
-        potential = np.asarray(potentials(build, jnp.asarray(first.centre + first.scale * more), case))
-        x, height = np.concatenate([x, more]), np.concatenate([height, -potential])
-        proposed = logsumexp([logsumexp(one.log_parts(x), axis=0) for one in proposals], axis=0)
+
+    def __init__(self, build: Build, case: Any, seed: int, along: str | None = None):
+        """Looks for the modes; nothing is drawn yet."""
+        self.rng, self.build, self.case = np.random.default_rng(seed), build, case
+        self.first = start(build, case, along)
+        count, self.dimension = self.first.modes.shape
+        roots = np.linalg.cholesky(SPREAD * self.first.covariances)
+        self.proposals = [Mixture(np.full(count, 1 / count), self.first.modes, roots).beside_the_prior()]
+        self.x, self.height = np.empty((0, self.dimension)), np.empty(0)
+
+    def until(self, enough: float = ENOUGH, log_factor: Callable | None = None) -> Weighted:
+        """Rounds until there are enough effective draws and their weights have no heavy tail.
+
+        Args:
+            enough: effective draws.
+            log_factor: of unconstrained draws (draw, parameter): what is added to the posterior's log density.
+        """
+        for count in range(MOST):
+            if self.x.size:
+                found = self._weighted(log_factor)
+                if count >= LEAST and found.ess >= enough and found.k_hat < K_HAT:
+                    return found
+                parts = min(PARTS, 1 + int(found.ess / DRAWS_OF_A_PART))
+                self.proposals.append(_fitted(self.x, found.weight, parts, self.rng).beside_the_prior())
+            more = self.proposals[-1].draw(self.rng, ROUND)
+            potential = potentials(self.build, jnp.asarray(self._place(more)), self.case)
+            self.x = np.concatenate([self.x, more])
+            self.height = np.concatenate([self.height, -np.asarray(potential)])
+        return self._weighted(log_factor)
+
+    def _place(self, x: np.ndarray) -> np.ndarray:
+        return self.first.centre + self.first.scale * x
+
+    def _weighted(self, log_factor: Callable | None) -> Weighted:
+        z = self._place(self.x)
+        height = self.height if log_factor is None else self.height + log_factor(z)
+        proposed = logsumexp([logsumexp(one.log_parts(self.x), axis=0) for one in self.proposals], axis=0)
         log_weight = np.where(np.isfinite(height), height - proposed, -1e300)
         smoothed, k_hat = xr.DataArray(-log_weight, dims="draw").azstats.psislw(dim="draw")
         weight = np.exp(smoothed.values - logsumexp(smoothed.values))
-        ess = 1 / np.sum(weight**2)
-        good = len(proposals) >= LEAST and ess >= enough and k_hat < K_HAT
-        if good or len(proposals) == MOST:
-            return Weighted(first.centre + first.scale * x, weight, float(k_hat), float(ess))
-        fitted = _fitted(x, weight, min(PARTS, 1 + int(ess / DRAWS_OF_A_PART)), rng)
-        proposals.append(fitted.beside_the_prior())
+        return Weighted(z, weight, float(k_hat), float(1 / np.sum(weight**2)))
+
+
+def weigh(build: Build, case: Any, seed: int, along: str | None = None, enough: float = ENOUGH) -> Weighted:
+    """Draws of a posterior; see `Rounds`."""
+    return Rounds(build, case, seed, along).until(enough)
 
 
 def _fitted(x: np.ndarray, weight: np.ndarray, parts: int, rng: np.random.Generator) -> Mixture:
