@@ -151,14 +151,14 @@ def _one(build: Build, seed: int, enough: float, folder: Path | None, number: in
         columns = [np.asarray(part) for part in parts(flow, odds, case[2].depth)]
         alone = Alone(*columns, *found[1:])
     else:
-        alone = _levelled(Rounds(build, case, seed + number, "log_creep"), names.index("log_creep"), enough)
+        alone = levelled(Rounds(build, case, seed + number, "log_creep"), names.index("log_creep"), enough)
     if path is not None:
         arrays = alone._asdict() | ({} if alone.curve is None else alone.curve._asdict())
         write_arrays(path, {name: np.asarray(value) for name, value in arrays.items() if name != "curve"})
     return alone
 
 
-def _levelled(rounds: Rounds, at: int, enough: float) -> Alone:
+def levelled(rounds: Rounds, at: int, enough: float) -> Alone:
     """Draws of the posterior, and the curve of more of them; ln A is parameter `at`."""
     found = rounds.until(enough)
     guess = curve(found.z[:, at], found.weight).floored()

@@ -26,7 +26,7 @@ REACH_OF_BOTH, PLACES_OF_BOTH = 4.5, 121
 
 
 class Curves(NamedTuple):
-    """Likelihoods of ln A, glacier in front: sums of splines, straight beyond the draws; all but the last have a floor."""
+    """Likelihoods of ln A, glacier in front: sums of splines, straight beyond the draws, all but the last floored."""
 
     centre: Float[Array, "glacier term"]
     width: Float[Array, "glacier term"]

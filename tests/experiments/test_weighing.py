@@ -9,7 +9,9 @@ import numpyro
 from numpyro import distributions as dist
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "experiments"))
-from weighing import weigh
+from alone import levelled
+from likelihoods import CENTRE, WIDTH, curve
+from weighing import Rounds, weigh
 
 from glacierbayes.inference.problem import Problem
 
@@ -86,3 +88,31 @@ def test_two_modes_are_both_found():
 def test_the_same_seed_gives_the_same_draws():
     first, again = (weigh(bend, jnp.asarray(-1.0), 3) for _ in range(2))
     assert np.array_equal(first.z, again.z) and np.array_equal(first.weight, again.weight)
+
+
+SPEED, ERRORS = 1.5, (0.3, 0.3)  # what is seen, and its error in two parts, one of them latent
+
+
+def _slow(speed, _=None):
+    log_creep = numpyro.sample("log_creep", dist.Normal(CENTRE, WIDTH))
+    shared = numpyro.sample("shared", dist.Normal(0.0, 1.0))
+    numpyro.sample("speed", dist.Normal(jnp.exp(log_creep - CENTRE) + ERRORS[0] * shared, ERRORS[1]), obs=speed)
+
+
+def slow(speed):
+    return Problem(_slow, speed, None, {})
+
+
+def test_what_is_said_of_stiff_ice_is_level():
+    """The likelihood is known: exp(-6) of its peak for all ice that is too stiff to flow, where no draw of the
+    posterior comes."""
+    alone = levelled(Rounds(slow, jnp.asarray(SPEED), 0, "log_creep"), at=0, enough=1000)
+    creep = CENTRE + WIDTH * np.array([0.0, -3.0, -2.0, -1.0, 0.3])
+    truth = -0.5 * ((np.exp(creep - CENTRE) - SPEED) / np.hypot(*ERRORS)) ** 2
+    found = np.asarray(alone.curve.log(creep))
+    assert alone.k_hat < 0.7
+    assert truth[1] - truth[-1] < -5
+    # the logarithm of a density of 1000 draws: standard error 0.1 in the middle, 0.3 at two deviations
+    assert np.all(np.abs(found - found[0] - truth + truth[0]) < 1.0)
+    drawn_on = np.asarray(curve(alone.log_creep, alone.weight).log(creep))
+    assert np.max(np.abs(drawn_on - drawn_on[0] - truth + truth[0])) > 2
