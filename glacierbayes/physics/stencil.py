@@ -1,7 +1,7 @@
 """Linear maps that couple a cell with the eight beside it, as nine numbers a cell.
 
-An implicit step multiplies by the derivative of the flux's divergence some hundred times. On Aletsch at 100 m a linear
-solve took eight times as long with products by `jax.jvp`, each of which computes the flux again.
+An implicit step multiplies by the derivative of the flux's divergence some hundred times. Products by `jax.jvp` compute
+the flux again each time, and were most of a run.
 """
 
 from __future__ import annotations
