@@ -157,6 +157,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--family", default="gaussian_process", choices=list(priors.FAMILIES))
     parser.add_argument("--repetitions", type=int, default=50)
+    parser.add_argument("--first", type=int, default=0, help="seed of the first repetition")
     parser.add_argument("--check", action="store_true", help="compare with NUTS on all glaciers at once instead")
     parser.add_argument("--output", type=Path, required=True)
     given = parser.parse_args()
@@ -167,7 +168,7 @@ def main() -> None:
         folder = given.output.with_name(given.output.name + ".runs")
         folder.mkdir(exist_ok=True)
         one, count = partial(check, folder=folder), CASES
-    for seed in range(len(done), count):
+    for seed in range(given.first + len(done), given.first + count):
         done.append(one(given.family, seed, made, pool))
         found: dict[str, Any] = {"family": given.family, "repetitions": done}
         if not given.check:
