@@ -36,3 +36,16 @@ def test_random_directions_follow_the_seed():
     one, same, other = (check_gradient(smooth, AT, 3, seed=seed).reverse for seed in (1, 1, 2))
     assert np.array_equal(one, same)
     assert not np.allclose(one, other)
+
+
+def test_a_direction_whose_parts_cancel_is_not_judged_by_what_is_left():
+    def long(point):
+        return 1e6 * jnp.sum(jnp.sin(point) ** 2 * jnp.arange(1.0, 4.0))
+
+    at = np.array([0.4, 1.1, -0.6])
+    parts = np.array(jax.grad(long)(at))
+    along = np.array([1 / parts[0], 1 / parts[1], -2 / parts[2] * (1 - 1e-13)])
+    found = check_gradient(long, at, [along])
+    assert abs(found.reverse[0]) < 1e-12 < found.size[0]
+    assert found.modes_apart < 1e-12
+    assert found.from_differences[0] < 1e-4
