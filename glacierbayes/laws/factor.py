@@ -123,10 +123,9 @@ def expanded(law: FlowLaw, factor: Factor, ice: LocalIce, wanted: Bool[Array, " 
         def log(thickness: Array, slope_squared: Array) -> Array:
             return factor.log(LocalIce(thickness, slope_squared, part.fields))
 
-        at = (part.thickness, part.slope_squared)
-        one, none = jnp.ones_like(at[0]), jnp.zeros_like(at[0])
-        value, by_thickness = jax.jvp(log, at, (one, none))
-        return value, by_thickness, jax.jvp(log, at, (none, one))[1]
+        value, along = jax.linearize(log, part.thickness, part.slope_squared)
+        one, none = jnp.ones_like(value), jnp.zeros_like(value)
+        return value, along(one, none), along(none, one)
 
     value, by_thickness, by_slope_squared = packed.where(wanted, of, factor, ice, transposed)
     origin = by_thickness * ice.thickness + by_slope_squared * ice.slope_squared

@@ -12,6 +12,7 @@ from abc import abstractmethod
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.core
 import jax.numpy as jnp
 import numpy as np
@@ -60,15 +61,20 @@ class Function(eqx.Module):
         return self.family(self.weights, *inputs)
 
 
+@jax.custom_jvp
 def sine(x: Float[Array, "*points"]) -> Float[Array, "*points"]:
     """sin x to 1e-15 for |x| up to some hundred, eight times as fast as XLA's on a CPU: a polynomial after reduction.
 
-    Ten sines a point cost more than all else in a run of a law that is a Gaussian process.
+    Sines cost more than all else in a run of a law that is a function.
     """
     half_turns = jnp.round(x / np.pi)
     rest = x - half_turns * np.pi
     sign = 1 - 2 * (half_turns - 2 * jnp.floor(0.5 * half_turns))
     return sign * rest * jnp.polyval(SINE, rest**2)
+
+
+# Not the derivative of the polynomial: reverse mode would keep its every power, and take four times as long.
+sine.defjvp(lambda at, along: (sine(at[0]), sine(at[0] + np.pi / 2) * along[0]))
 
 
 def ends(kind: str, ranges: Any, lengths: Any, shortest: Any, longest: Any) -> tuple[tuple[float, ...], ...]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float
 
 from glacierbayes.laws.functions import Family, checked, ends, sine
@@ -56,17 +57,32 @@ class GaussianProcess(Family):
 
     def __call__(self, weights: Float[Array, " weights"], *inputs: Float[Array, "*points"]) -> Float[Array, "*points"]:
         """The sum of sines."""
+        coefficients = self.scale * weights.reshape(self.terms)
+        for i in range(len(inputs)):
+            coefficients = jnp.moveaxis(coefficients, 0, -1) * self._deviations(i)
         waves = [self._waves(i, x) for i, x in enumerate(inputs)]
-        if len(waves) == 1:
-            return self.scale * (waves[0] @ weights)
-        return self.scale * jnp.einsum("...i,ij,...j->...", waves[0], weights.reshape(self.terms), waves[1])
+        rest = jnp.tensordot(coefficients.T, waves[0], 1)
+        return rest if len(waves) == 1 else jnp.sum(rest * waves[1], 0)
 
-    def _waves(self, i: int, x: Float[Array, "*points"]) -> Float[Array, "*points term"]:
-        """Sines times the root of the spectral density at their frequency."""
+    def _turn(self, i: int) -> float:
+        """Of the first sine, over a unit of the input."""
         low, high = self.ranges[i]
-        box = self.widths[i] * (high - low) / 2
-        at = jnp.clip(x, low, high) - (low + high) / 2
-        frequency = jnp.pi * jnp.arange(1, self.terms[i] + 1) / (2 * box)
+        return math.pi / (self.widths[i] * (high - low))
+
+    def _deviations(self, i: int) -> Float[Array, " term"]:
+        """Of the coefficients: the root of the spectral density at every frequency, over half the box."""
         rate = jnp.sqrt(5.0) / self.lengths[i]
-        density = 16 / 3 * rate**5 / (rate**2 + frequency**2) ** 3
-        return jnp.sqrt(density / box) * sine(frequency * (at[..., None] + box))
+        frequency = self._turn(i) * jnp.arange(1, self.terms[i] + 1)
+        return jnp.sqrt(16 / 3 * rate**5 / (rate**2 + frequency**2) ** 3 * 2 / jnp.pi * self._turn(i))
+
+    def _waves(self, i: int, x: Float[Array, "*points"]) -> Float[Array, " term *points"]:
+        """Sines over the box, all of them 0 at its ends."""
+        low, high = self.ranges[i]
+        angle = self._turn(i) * (jnp.clip(x, low, high) - (low + high) / 2) + jnp.pi / 2
+        # one from the two before, sin (k + 1) a = 2 cos a sin k a - sin (k - 1) a, is two operations, not twenty; the
+        # barriers keep the compiler from making every one from the first again
+        first, twice = lax.optimization_barrier((sine(angle), 2 * sine(angle + jnp.pi / 2)))
+        sines = [jnp.zeros_like(first), first]
+        while len(sines) <= self.terms[i]:
+            sines.append(twice * sines[-1] - sines[-2])
+        return lax.optimization_barrier(jnp.stack(sines[1:]))
