@@ -52,7 +52,7 @@ def _model(each: Curves, temperatures: np.ndarray, family: str) -> Callable:
 
 
 def score(draws: np.ndarray, prior: np.ndarray, has_data: np.ndarray) -> dict[str, Any]:
-    """What the issue asks of a family, in ln A."""
+    """Error of the median, whether the band holds the truth, and its width over the prior's; in ln A."""
     truth = np.log(twins.true_creep(TEMPERATURES))
     error = np.median(draws, 0) - truth
     low, high = band(draws)
