@@ -168,7 +168,8 @@ def main() -> None:
         folder = given.output.with_name(given.output.name + ".runs")
         folder.mkdir(exist_ok=True)
         one, count = partial(check, folder=folder), CASES
-    for seed in range(given.first + len(done), given.first + count):
+    there = {one["seed"] for one in done}
+    for seed in sorted(set(range(given.first, given.first + count)) - there):
         done.append(one(given.family, seed, made, pool))
         found: dict[str, Any] = {"family": given.family, "repetitions": done}
         if not given.check:

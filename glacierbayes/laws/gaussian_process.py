@@ -70,7 +70,7 @@ class GaussianProcess(Family):
         return math.pi / (self.widths[i] * (high - low))
 
     def _deviations(self, i: int) -> Float[Array, " term"]:
-        """Of the coefficients: the root of the spectral density at every frequency, over half the box."""
+        """Of the coefficients: the root of the spectral density at every frequency, over the half-width of the box."""
         rate = jnp.sqrt(5.0) / self.lengths[i]
         frequency = self._turn(i) * jnp.arange(1, self.terms[i] + 1)
         return jnp.sqrt(16 / 3 * rate**5 / (rate**2 + frequency**2) ** 3 * 2 / jnp.pi * self._turn(i))
