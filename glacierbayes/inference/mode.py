@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import jax
@@ -17,17 +18,20 @@ from glacierbayes.inference.workers import cores
 HEIGHT = 1e8  # stands for the density zero of a failed solve in the line search
 TRIED = 32  # prior draws, of which the best become starts
 STARTS = 8  # of the search, with the prior's centre; the demo has two modes, 12 apart in log density
-FIRST_ITERATIONS, ITERATIONS = 10, 60  # of each start, and of the best
+ROUNDS = (10, 20, 30)  # iterations, after each of which the better half goes on: 80 weights need more than one look
+LAST = 60  # iterations of the best, again and again while
+AGAIN = 0.1  # they lower the potential by this: a line search may have failed at a kink
 SPREAD = 1.5  # of the chains' starts, in standard deviations of the Laplace approximation
 
 
 def find_start(problem: Problem, seed: int, chains: int = 1) -> dict[str, np.ndarray]:
     """A mode and the covariance there, in unconstrained coordinates, and where the chains start about it.
 
-    BFGS in coordinates scaled by the prior, a little from its centre and from the best of some prior draws, then on
-    from where the density is highest: there may be several modes, and chains do not cross between them. The Hessian
-    by central differences of the gradient, its eigenvalues kept at the prior's or above, so that the matrix is no
-    wider than the prior in any direction. A compiled gradient leaves Python free: as many at once as there are cores.
+    BFGS in coordinates scaled by the prior, in rounds: a little from its centre and from the best of some prior draws,
+    then on from the better half, at last from the best until it stays: there may be several modes, and chains do not
+    cross between them. The Hessian by central differences of the gradient, its eigenvalues kept at the prior's or
+    above, so that the matrix is no wider than the prior in any direction. A compiled gradient leaves Python free: as
+    many at once as there are cores.
 
     Args:
         problem: the model and its data.
@@ -49,7 +53,7 @@ def find_start(problem: Problem, seed: int, chains: int = 1) -> dict[str, np.nda
             return HEIGHT, np.zeros_like(w)
         return value, gradient
 
-    def descend(w: np.ndarray, iterations: int = FIRST_ITERATIONS) -> Any:
+    def descend(w: np.ndarray, iterations: int) -> Any:
         return minimize(target, w, jac=True, method="BFGS", options={"gtol": 0.05, "maxiter": iterations})
 
     def start(key: jax.Array) -> tuple[np.ndarray, float, np.ndarray]:
@@ -65,8 +69,13 @@ def find_start(problem: Problem, seed: int, chains: int = 1) -> dict[str, np.nda
         heights = np.array(list(pool.map(lambda z: float(potential(jnp.asarray(z))), prior[:TRIED])))
         good = prior[np.argsort(np.where(np.isfinite(heights), heights, np.inf))[: STARTS - 1]]
         target(np.zeros_like(centre))  # compiles
-        found = pool.map(descend, [(z - centre) / scale for z in (centre, *good)])
-        best = descend(min(found, key=lambda one: one.fun).x, ITERATIONS)
+        places = [(z - centre) / scale for z in (centre, *good)]
+        for iterations in ROUNDS:
+            found = sorted(pool.map(partial(descend, iterations=iterations), places), key=lambda one: one.fun)
+            places = [one.x for one in found[: len(found) // 2]]
+        best, height = found[0], np.inf
+        while best.fun < height - AGAIN:
+            height, best = best.fun, descend(best.x, LAST)
         covariance = laplace(lambda w: target(w)[1], best.x, pool.map)
         root = np.linalg.cholesky(covariance)
         starts = zip(*pool.map(start, jax.random.split(jax.random.key(seed + 1), chains)), strict=True)

@@ -29,6 +29,21 @@ def test_the_higher_of_two_modes_is_found():
     assert float(start["covariance"][0, 0]) == pytest.approx(1 / (1 + 1 / 0.3**2), rel=0.01)
 
 
+def test_eighty_weights_tied_together_come_to_the_mode():
+    """A random walk of small steps, seen at its end: a Gaussian whose mode is a linear solve, but far to go."""
+
+    def walk(glacier, observations):
+        w = numpyro.sample("w", dist.Normal(0.0, 1.0).expand((80,)))
+        numpyro.factor("data", -0.5 * (1e4 * jnp.sum(jnp.diff(w) ** 2) + 100.0 * (w[-1] - 2.0) ** 2))
+
+    problem = Problem(walk, None, None, {})
+    steps, end = np.diff(np.eye(80), axis=0), np.eye(80)[-1]
+    precision = np.eye(80) + 1e4 * steps.T @ steps + 100.0 * np.outer(end, end)
+    exact = problem.potential(jnp.asarray(np.linalg.solve(precision, 200.0 * end)))
+    found = problem.potential(jnp.asarray(find_start(problem, seed=0)["mode"]))
+    assert float(found - exact) < 0.1  # where the search gave up after one round: 55
+
+
 def test_chains_start_about_the_mode_and_the_gradient_there_is_known():
     def wide_and_narrow(glacier, observations):
         numpyro.sample("z", dist.Normal(jnp.array([3.0, -1.0]), jnp.array([1.0, 0.01])))
