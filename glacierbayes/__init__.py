@@ -13,6 +13,7 @@ _MODULES = {
     "mass_balance": "glacierbayes.physics.mass_balance",
     "observations": "glacierbayes.observations",
     "priors": "glacierbayes.priors",
+    "report": "glacierbayes.report",
     "solvers": "glacierbayes.solvers",
 }
 _NAMES = {

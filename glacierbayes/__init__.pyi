@@ -2,6 +2,7 @@ from glacierbayes import constants as constants
 from glacierbayes import laws as laws
 from glacierbayes import observations as observations
 from glacierbayes import priors as priors
+from glacierbayes import report as report
 from glacierbayes import solvers as solvers
 from glacierbayes.data.oggm import read_observations as read_observations
 from glacierbayes.data.oggm import read_oggm as read_oggm

@@ -30,7 +30,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-MODEL_HELP = "Name of a model that is shipped (creep, creep_and_sliding), or a Python file."
+MODEL_HELP = (
+    "Name of a model that is shipped (creep, creep_and_sliding, sliding_law, diffusivity_correction, temperature_law), "
+    "or a Python file."
+)
 Glaciers = Annotated[list[Path], typer.Argument(metavar="GLACIER", help="OGGM glacier directories.")]
 OneGlacier = Annotated[Path, typer.Argument(metavar="GLACIER", help="An OGGM glacier directory.")]
 DrawsFile = Annotated[Path, typer.Argument(metavar="FILE", help="Draws that `glacierbayes infer` wrote.")]
@@ -62,7 +65,7 @@ def infer(
     output: Annotated[Path, typer.Option(help="NetCDF file for the draws.")] = Path("posterior.nc"),
     resolution: Resolution = None,
     thickness: Thickness = None,
-    method: Annotated[str, typer.Option(help="Way of inference.")] = "nuts",
+    method: Annotated[str, typer.Option(help="nuts, or svi: faster, and no more than near.")] = "nuts",
     chains: Annotated[int, typer.Option(min=1, help="Independent chains.")] = 4,
     draws: Annotated[int, typer.Option(min=1, help="Draws kept in each chain.")] = 1000,
     warmup: Annotated[int, typer.Option(min=1, help="Draws used for tuning in each chain.")] = 500,

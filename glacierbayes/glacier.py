@@ -35,6 +35,19 @@ class Climate(eqx.Module):
     first_year: int = eqx.field(static=True)
     source: str = eqx.field(static=True, default="not stated")
 
+    def __check_init__(self):
+        """Shapes.
+
+        Raises:
+            InputError: other than twelve months a year, or not as many of temperature as of precipitation.
+        """
+        shapes = jnp.shape(self.temperature), jnp.shape(self.precipitation)
+        if len(shapes[0]) != 2 or shapes[0][1] != 12 or shapes[0] != shapes[1]:
+            raise InputError(
+                f"Climate: temperature and precipitation have shapes {shapes[0]} and {shapes[1]}, expected (years, 12) "
+                "for both; reshape whole calendar years to (-1, 12)"
+            )
+
     @property
     def last_year(self) -> int:
         """The calendar year of the last row."""
@@ -51,7 +64,8 @@ class Glacier(eqx.Module):
     Attributes:
         bed: (y, x) bed elevation, m.
         thickness: (y, x) ice thickness, m; cut to `mask`.
-        mask: (y, x) the outline; positive balance acts only inside it.
+        mask: (y, x) the outline; positive balance acts only inside it. Given as None it is the whole grid, and snow
+            falls on every rock: where there is no outline, take thickness > 0.
         x, y: coordinates of the cell centres, m, evenly spaced.
         climate: monthly climate, or None.
         fields: (y, x) each: whatever else a flow law asks for by name, such as "temperature", in its own unit.
@@ -97,7 +111,7 @@ class Glacier(eqx.Module):
         """
         bed, thickness = jnp.asarray(bed, float), jnp.asarray(thickness, float)
         x, y = jnp.asarray(x, float), jnp.asarray(y, float)
-        mask = jnp.ones(bed.shape, bool) if mask is None else jnp.asarray(mask, bool)
+        mask = jnp.ones(bed.shape, bool) if mask is None else _outline(mask)
         for name, field in {"bed": bed, "thickness": thickness, "mask": mask}.items():
             if field.shape != (*y.shape, *x.shape):
                 raise InputError(
@@ -198,6 +212,13 @@ def _check_field(name: str, field: Array, lowest: float = -np.inf) -> None:
         raise InputError(f"Glacier: {name} is not a number in {bad} cells; fill them before making a Glacier")
     if values.min() < lowest:
         raise InputError(f"Glacier: {name} is as low as {values.min():.6g} m, expected at least {lowest:g} m")
+
+
+def _outline(mask: Any) -> Array:
+    known = _concrete(mask)
+    if known is not None and known.dtype.kind == "f" and np.isnan(known).any():
+        raise InputError("Glacier: mask is not a number in some cells; expected true inside the outline, false outside")
+    return jnp.asarray(mask, bool)
 
 
 def _window(mask: Array, thickness: Array, x: Array, y: Array) -> tuple[int, int, int, int]:

@@ -14,7 +14,7 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 from jaxtyping import Array
-from numpyro.distributions.transforms import SigmoidTransform
+from numpyro.distributions.transforms import AffineTransform, SigmoidTransform
 from scipy import optimize, stats
 
 from glacierbayes import constants, laws
@@ -25,8 +25,36 @@ from glacierbayes.physics.mass_balance import LinearGradient, MassBalance, Tempe
 from glacierbayes.sites import data_at, derived, keep_function, sample, scope, several, state
 from glacierbayes.solvers.history import History
 
-__all__ = ["data_at", "derived", "keep_function", "sample", "scope", "several", "state"]  # for models
+__all__ = [
+    "Input",
+    "at_start",
+    "coupled",
+    "creep_of_temperature",
+    "data_at",
+    "derived",
+    "flow",
+    "fraction",
+    "inverse_gamma",
+    "keep_function",
+    "linear_gradient",
+    "lognormal",
+    "mass_balance",
+    "observe",
+    "of_the_ice",
+    "reference_geometry",
+    "sample",
+    "scope",
+    "several",
+    "state",
+    "thickness_and_slope",
+    "thickness_scale",
+    "unknown_function",
+    "velocity_errors",
+    "volume_change_density",
+    "with_temperature",
+]
 
+LEAST_ICE = 5.0  # m; glaciers have more somewhere
 USUAL_BALANCE = -0.5  # m w.e. per year, where none was observed
 
 
@@ -77,6 +105,11 @@ def reference_geometry(glacier: Glacier) -> tuple[float, float]:
     thick = thick if thick.any() else thickness > 0
     if not thick.any():
         raise InputError("priors: the glacier has no ice, and so no reference thickness")
+    if thickness.max() < LEAST_ICE:
+        raise InputError(
+            f"priors: the thickest ice has {thickness.max():.3g} m, and {LEAST_ICE:g} m is the least that flows; "
+            "the thickness of a Glacier is in m"
+        )
     return float(np.median(thickness[thick])), float(np.median(slope[thick]))
 
 
@@ -401,6 +434,10 @@ def _temperature_index(glacier: Glacier, years: tuple[float, float], expected: f
 # Observations -------------------------------------------------------------------------------------------------
 
 
+# Tails without a variance make predictions of anything; where the stated errors are too large the fit goes there.
+LEAST_FREEDOM = 2.0
+
+
 def velocity_errors(shape: tuple[int, ...] = ()) -> tuple[Array, Array, Array]:
     """What shallow ice cannot say of a block: its scale (m per year), correlation length (m) and tails (Student-t).
 
@@ -413,7 +450,7 @@ def velocity_errors(shape: tuple[int, ...] = ()) -> tuple[Array, Array, Array]:
     scale = "scale of what shallow ice cannot say of a block"
     discrepancy = sample("velocity_discrepancy", wide, "m yr-1", scale)
     length = sample("velocity_correlation_length", far, "m", "correlation length of the discrepancy")
-    tails = dist.Gamma(2.0, 0.1).expand(shape)
+    tails = dist.TransformedDistribution(dist.Gamma(2.0, 0.1).expand(shape), AffineTransform(LEAST_FREEDOM, 1.0))
     freedom = sample("velocity_degrees_of_freedom", tails, "1", "degrees of freedom of the Student-t")
     return discrepancy, length, freedom
 

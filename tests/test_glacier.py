@@ -1,12 +1,14 @@
 """`Glacier` and `Climate`: what they refuse, what they keep."""
 
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from glacierbayes.errors import InputError
-from glacierbayes.glacier import Glacier
+from glacierbayes.glacier import Climate, Glacier
 
 from .glaciers import climate, slab, valley
 
@@ -30,6 +32,7 @@ def changed(field: np.ndarray, value: float) -> np.ndarray:
         (dict(thickness=ICE.T), r"thickness has shape \(5, 4\), expected \(y, x\) = \(4, 5\)"),
         (dict(bed=BED[:3]), r"bed has shape \(3, 5\)"),
         (dict(mask=np.ones((4, 4), bool)), r"mask has shape \(4, 4\)"),
+        (dict(mask=np.full((4, 5), np.nan)), "mask is not a number"),
         (dict(x=X**1.1), "x is not evenly spaced"),
         (dict(y=changed(Y[None].repeat(4, 0), 3.0)[1]), "y is not evenly spaced"),
         (dict(x=np.zeros(5)), "x is not evenly spaced"),
@@ -96,6 +99,11 @@ def test_the_window_holds_the_outline():
     y0, y1, x0, x1 = glacier.window
     assert np.asarray(glacier.mask)[y0:y1, x0:x1].sum() == np.asarray(glacier.mask).sum()
     assert slab().window == (0, 12, 0, 12)
+
+
+def test_climate_of_other_shapes_is_bad_input():
+    with pytest.raises(InputError, match=r"shapes \(24,\) and \(24,\), expected \(years, 12\)"):
+        Climate.__check_init__(SimpleNamespace(temperature=np.zeros(24), precipitation=np.zeros(24)))
 
 
 def test_climate_covers_whole_years():

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from glacierbayes.data.scope import OUTLINES, compare_with_deformation, read_out
 from glacierbayes.errors import InputError
 from glacierbayes.glacier import Glacier
 from glacierbayes.observations.observations import Observations
-from glacierbayes.observations.velocity import Velocity
+from glacierbayes.observations.velocity import NothingCovered, Velocity
 
 DEM_SOURCE = "dem_source.txt"
 VELOCITY_YEAR = 2018.0  # Millan et al. 2022: images of 2017 and 2018
@@ -196,7 +197,8 @@ def read_observations(directory: Any, glacier: Glacier) -> Observations:
         notes.append(f"no velocity: {GRIDDED} has no {' and no '.join(missing)}")
     else:
         vx, vy, sigma, gaps = _velocity(source, mask, blocks)
-        velocity = Velocity.from_grid(vx, vy, glacier, year=VELOCITY_YEAR, sigma=sigma)
+        with suppress(NothingCovered):
+            velocity = Velocity.from_grid(vx, vy, glacier, year=VELOCITY_YEAR, sigma=sigma)
         notes.append(
             f"velocity: Millan et al. 2022, nominal date {VELOCITY_YEAR:g}, none in {gaps} of {int(mask.sum())} cells; "
             + (f"error taken as {VELOCITY_SIGMA:g} m per year" if np.ndim(sigma) == 0 else "error from the file")

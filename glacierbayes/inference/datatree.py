@@ -183,7 +183,7 @@ def _constants(scope: str, glacier: Glacier, observations: Observations, coords:
         "bed": (glacier.bed, "m", "bed elevation of the named thickness product"),
         "thickness": (glacier.thickness, "m", "ice thickness of the named product"),
         "mask": (np.asarray(glacier.mask, "int8"), "1", "outline"),
-    }
+    } | {f"field_{name}": (value, "unstated", name) for name, value in glacier.fields.items()}
     dataset = xr.Dataset(
         {n: (("y", "x"), np.asarray(v), {"units": u, "long_name": label}) for n, (v, u, label) in grid.items()},
         coords={

@@ -276,6 +276,17 @@ def _missing_numbers(tree: xr.DataTree) -> list[str]:
     return found
 
 
+ERRORS = ("velocity_discrepancy", "velocity_degrees_of_freedom")  # of the velocity
+OVERSTATED = (
+    "the model meets the velocity better than its stated errors let expect. Are the sigmas too large? Then intervals "
+    "are too wide."
+)
+DRIVEN = (
+    "the model meets the data only so, and what it lacks may have gone into this parameter. Do not read it, nor what "
+    "is derived from it, as a measurement; its interval is right only if the model is."
+)
+
+
 def _contradictions(tree: xr.DataTree) -> list[str]:
     """Sampled scalars that the data have driven out of their prior."""
     posterior, prior = group(tree, "posterior"), group(tree, "prior")
@@ -290,9 +301,7 @@ def _contradictions(tree: xr.DataTree) -> list[str]:
         if median < low or median > high:
             found.append(
                 f"{name} is {median:.3g}, outside the central {100 * (1 - 2 * TAIL):g} % of its prior "
-                f"({low:.3g} to {high:.3g}): the model meets the data only so, and what it lacks may have gone into "
-                "this parameter. Do not read it, nor what is derived from it, as a measurement; its interval is right "
-                "only if the model is."
+                f"({low:.3g} to {high:.3g}): {OVERSTATED if median < low and str(name).endswith(ERRORS) else DRIVEN}"
             )
     return found
 

@@ -66,7 +66,7 @@ def infer(
 
     Raises:
         InputError: an unknown model, option or method, an output that is in the way, a `resume` of another run,
-            nothing observed that the model can use.
+            data of another kind, nothing observed that the model can use.
     """
     output, options = Path(output), dict(options or {})
     if method not in METHODS:
@@ -74,6 +74,7 @@ def infer(
     for name, value, least in (("chains", chains, 1), ("draws", draws, 4), ("warmup", warmup, 1)):
         if int(value) != value or value < least:
             raise InputError(f"{name} is {value}: expected a whole number of at least {least}")
+    _check_data(glacier, observations)
     chains = chains if method == "nuts" else 1  # draws of a Gaussian do not lean on each other
     program = find_model(model)
     label, source = describe_model(model, program)
@@ -96,7 +97,7 @@ def infer(
         return _open(output)
     folder.mkdir(exist_ok=True)
     write_json(folder / "run.json", run)
-    notes = _notes(observations) + [f"{k.replace('_', ' ')}: {v}" for k, v in problem.statements.said.items()]
+    notes = _notes(problem, observations) + [f"{k.replace('_', ' ')}: {v}" for k, v in problem.statements.said.items()]
     for note in notes:
         _say(note)
     began = time.monotonic()
@@ -113,6 +114,19 @@ def infer(
     run_workers([{**task, "job": method, "chain": chain} for chain in range(chains)], _progress(run))
     attributes = _attributes(run, glacier, observations, problem, notes, folder, began, source)
     return _write(problem, glacier, observations, folder, output, chains, attributes)
+
+
+def _check_data(glacier: Any, observations: Any) -> None:
+    glaciers, seen = (value if isinstance(value, tuple | list) else (value,) for value in (glacier, observations))
+    for one in glaciers:
+        if one is not None and not isinstance(one, Glacier):
+            raise InputError(f"glacier is a {type(one).__name__}, expected gb.Glacier(...) or gb.read_oggm(folder)")
+    for one in seen:
+        if one is not None and not isinstance(one, Observations):
+            raise InputError(
+                f"observations is a {type(one).__name__}, expected gb.Observations(velocity=..., geodetic=...) or "
+                "gb.read_observations(folder, glacier)"
+            )
 
 
 def _check_output(output: Path, folder: Path, resume: bool, run: dict[str, Any]) -> None:
@@ -165,7 +179,9 @@ def _each(kind: type, value: Any) -> list[Any]:
     return [value] if isinstance(value, kind) else [one for one in value or () if isinstance(one, kind)]
 
 
-def _notes(observations: Any) -> list[str]:
+def _notes(problem: Problem, observations: Any) -> list[str]:
+    if not problem.observed:
+        return ["nothing observed: unless the model has a likelihood of its own, these are draws of its prior"]
     return [note for one in _each(Observations, observations) for note in one.notes]
 
 

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.optimize import minimize
 
+from glacierbayes.errors import InputError
 from glacierbayes.inference.problem import Problem
 from glacierbayes.inference.workers import cores
 
@@ -40,6 +41,9 @@ def find_start(problem: Problem, seed: int, chains: int = 1) -> dict[str, np.nda
 
     Returns:
         "mode" and "covariance"; "starts" (chain, dimension), overdispersed, with their "potentials" and "gradients".
+
+    Raises:
+        InputError: nowhere are the density and its gradient numbers.
     """
     keys = jax.random.split(jax.random.key(seed), 1000)
     prior = np.asarray(jax.jit(lambda keys: jax.lax.map(problem.prior_vector, keys))(keys))
@@ -74,6 +78,8 @@ def find_start(problem: Problem, seed: int, chains: int = 1) -> dict[str, np.nda
             found = sorted(pool.map(partial(descend, iterations=iterations), places), key=lambda one: one.fun)
             places = [one.x for one in found[: len(found) // 2]]
         best, height = found[0], np.inf
+        if best.fun >= HEIGHT:
+            raise InputError(_nowhere(bool(np.any(np.isfinite(heights)))))
         while best.fun < height - AGAIN:
             height, best = best.fun, descend(best.x, LAST)
         covariance = laplace(lambda w: target(w)[1], best.x, pool.map)
@@ -87,6 +93,18 @@ def find_start(problem: Problem, seed: int, chains: int = 1) -> dict[str, np.nda
         "potentials": potentials,
         "gradients": slopes,
     }
+
+
+def _nowhere(density: bool) -> str:
+    if density:
+        return (
+            "model: the gradient of its density is not a number anywhere. A law of your own with a square root, a "
+            "logarithm or a power of what is 0 where there is no ice does this: use jnp.maximum(x, something small)"
+        )
+    return (
+        f"model: the density is not a number at any of {TRIED} draws of the prior: either every run of the glacier "
+        "fails (simulate it with values of your own and look at `history.ok`), or a likelihood is not a number"
+    )
 
 
 def laplace(gradient: Callable, mode: np.ndarray, each: Callable = map) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -49,7 +50,8 @@ class Problem:
                 jax.eval_shape(trace, jax.random.key(0))
             except TypeError as error:
                 if "argument" in str(error) and "model()" in str(error):
-                    raise InputError(f"options of the model: {error}; see the model's file") from error
+                    known = ", ".join(list(inspect.signature(model).parameters)[2:]) or "none"
+                    raise InputError(f"options of the model: {error}; it has {known}") from error
                 raise
         self.statements = found
         self.observed = [
@@ -58,8 +60,9 @@ class Problem:
         latent = {name: site for name, site in sites.items() if not site["is_observed"]}
         if observations is not None and not self.observed:
             raise InputError(
-                "no observation that the model can use: it needs surface velocity (millan_vx, millan_vy in "
-                "gridded_data.nc) or a geodetic balance (reference_mb in mb_calib.json); add one of them"
+                "no observation that the model can use: it needs a surface velocity or a geodetic balance. Give "
+                "gb.Observations(velocity=..., geodetic=...), or add millan_vx and millan_vy to gridded_data.nc or "
+                "reference_mb to mb_calib.json of the OGGM directory"
             )
         self._transforms = {name: biject_to(site["fn"].support) for name, site in latent.items()}
         self.names = sorted(latent)  # as JAX flattens a dictionary

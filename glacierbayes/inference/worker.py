@@ -6,11 +6,13 @@ import json
 import os
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from glacierbayes.errors import InputError
 from glacierbayes.inference.chunks import write_arrays
 from glacierbayes.inference.mode import find_start
 from glacierbayes.inference.nuts import run_chain
@@ -49,6 +51,14 @@ def main() -> None:
     def say(message: dict[str, Any]) -> None:
         channel.write(json.dumps(message) + "\n")
 
+    try:
+        work(task, say)
+    except InputError as error:  # the user's, to be said without the way here
+        say({"input_error": str(error)})
+
+
+def work(task: dict[str, Any], say: Callable[[dict[str, Any]], None]) -> None:
+    """One task of `infer`."""
     glacier, observations = jax.tree.map(jnp.asarray, (task["glacier"], task["observations"]))
     problem = Problem(task["model"], glacier, observations, task["options"])
     folder, settings = task["folder"], task["settings"]

@@ -15,6 +15,9 @@ from typing import Any
 
 import cloudpickle
 
+from glacierbayes.errors import InputError
+from glacierbayes.inference import by_value
+
 
 class WorkerFailed(RuntimeError):
     """A chain's process ended before its task did."""
@@ -50,6 +53,7 @@ def run_workers(tasks: list[dict[str, Any]], say: Callable[[dict[str, Any]], Non
         say: is called in this process with every message.
 
     Raises:
+        InputError: a process found one.
         WorkerFailed: a process ended with an error; the others are ended too, their chunks stay.
     """
     messages: Queue[tuple[int, dict[str, Any] | None]] = Queue()
@@ -72,6 +76,8 @@ def run_workers(tasks: list[dict[str, Any]], say: Callable[[dict[str, Any]], Non
                 threading.Thread(target=listen, args=(index, process), daemon=True).start()
             index, message = messages.get()
             if message is not None:
+                if "input_error" in message:
+                    raise InputError(message["input_error"])
                 say(message)
                 continue
             code = running.pop(index).returncode
@@ -94,7 +100,7 @@ def _start(task: dict[str, Any]) -> subprocess.Popen:
     module = inspect.getmodule(task["model"])
     if module is not None and not module.__name__.startswith("glacierbayes."):
         cloudpickle.register_pickle_by_value(module)
-    payload = cloudpickle.dumps(task)
+    payload = by_value.dumps(task)
     assert process.stdin is not None
     process.stdin.write(len(payload).to_bytes(8, "big") + payload)
     process.stdin.flush()

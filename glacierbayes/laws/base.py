@@ -49,7 +49,9 @@ class LocalIce(eqx.Module):
 
     def __getitem__(self, name: str) -> Float[Array, "*points"]:
         """A field by its name, or "thickness" or "slope"."""
-        return self.fields[name] if name in self.fields else {"thickness": self.thickness, "slope": self.slope}[name]
+        if name not in self.fields and name not in ("thickness", "slope"):
+            raise InputError(f"a law asks for ice[{name!r}] without saying so: give its class needs = ({name!r},)")
+        return self.fields[name] if name in self.fields else getattr(self, name)
 
     def over(self, fields: dict[str, Array]) -> LocalIce:
         """The same ice with these fields too."""
@@ -117,8 +119,10 @@ class FlowLaw(eqx.Module):
 
     def __mul__(self, factor: Factor) -> Scaled:
         """Flux and surface velocity times a factor that depends on the place, the ice or both."""
-        from glacierbayes.laws.factor import Scaled  # a law itself
+        from glacierbayes.laws.factor import Factor, Scaled  # a law itself
 
+        if not isinstance(factor, Factor):
+            raise InputError(f"a law is multiplied by a Factor, not by {factor!r}; for a number change its parameter")
         return Scaled(self, factor)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from functools import partial
 
 import equinox as eqx
 import jax
@@ -22,13 +23,15 @@ from glacierbayes.laws import packed
 from glacierbayes.laws.base import FlowLaw, LocalIce, needed
 
 MOST_CHANGE = 0.5  # of the factor within a step, as a share; further from where it touches, a tangent says nothing
+LEAST_THICKNESS = 1.0  # m; thinner ice has the factor of this: logarithms and powers have no derivatives at 0
 
 
 class Factor(eqx.Module):
     """A positive factor of a law: `Glen(A) * factor`. It multiplies the flux and the surface velocity alike.
 
-    A factor of your own is a subclass with `log`, differentiable in JAX. However costly (a neural network), it is
+    A factor of your own is a subclass with `log`, twice differentiable in JAX. However costly (a neural network), it is
     evaluated once a step and only on ice and beside it; within the step it follows thickness and slope to first order.
+    The thickness that it sees is at least 1 m.
     """
 
     needs = ()  # names of fields of the glacier
@@ -54,7 +57,7 @@ class Scaled(FlowLaw):
     def mobility(self, ice: LocalIce) -> tuple[Array, Array]:
         """Both times the factor."""
         diffusivity, speed = self.law.mobility(ice)
-        factor = jnp.exp(self.factor.log(ice.over(self.fields)))
+        factor = jnp.exp(_log(self.factor, ice.thickness, ice.slope_squared, {**ice.fields, **self.fields}))
         return factor * diffusivity, factor * speed
 
     def at(self, fields: Mapping[str, Array]) -> Scaled:
@@ -108,6 +111,10 @@ class Expanded(FlowLaw):
         return of_law, of_thickness, of_slope_squared + of_change * self.by_slope_squared
 
 
+def _log(factor: Factor, thickness: Array, slope_squared: Array, fields: dict[str, Array]) -> Array:
+    return factor.log(LocalIce(jnp.maximum(thickness, LEAST_THICKNESS), slope_squared, fields))
+
+
 def expanded(law: FlowLaw, factor: Factor, ice: LocalIce, wanted: Bool[Array, " points"], transposed: bool) -> Expanded:
     """A law times a factor, for ice that differs little from this; 1 where it is not wanted.
 
@@ -120,9 +127,7 @@ def expanded(law: FlowLaw, factor: Factor, ice: LocalIce, wanted: Bool[Array, " 
     """
 
     def of(factor: Factor, part: LocalIce) -> tuple[Array, Array, Array]:
-        def log(thickness: Array, slope_squared: Array) -> Array:
-            return factor.log(LocalIce(thickness, slope_squared, part.fields))
-
+        log = partial(_log, factor, fields=part.fields)
         value, along = jax.linearize(log, part.thickness, part.slope_squared)
         one, none = jnp.ones_like(value), jnp.zeros_like(value)
         return value, along(one, none), along(none, one)

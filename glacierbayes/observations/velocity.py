@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 BLOCK_SIZE = 1000.0  # m; at least two correlation lengths of the product's error (e-fold 200 to 240 m)
 LEAST_COVERAGE = 0.5  # a block counts where at least this share of its cells is ice with a velocity
+
+
+class NothingCovered(InputError):
+    """There is no block with a velocity."""
 
 
 class Velocity(eqx.Module):
@@ -47,17 +51,17 @@ class Velocity(eqx.Module):
 
     @staticmethod
     def from_grid(
-        vx: np.ndarray,
-        vy: np.ndarray,
+        vx: Any,
+        vy: Any,
         glacier: Glacier,
         year: float,
-        sigma: float | np.ndarray = 5.0,
+        sigma: Any = 5.0,
         block_size: float = BLOCK_SIZE,
-    ) -> Velocity | None:
-        """Blocks from gridded components; None where no block is covered.
+    ) -> Velocity:
+        """Blocks from gridded components.
 
         Args:
-            vx, vy: (y, x) on the glacier's grid, along its x and its y, m per year; NaN is missing.
+            vx, vy: (y, x) on the glacier's grid, along its x and its y, m per year; NaN or masked is missing.
             glacier: the grid, and the ice that counts.
             year: decimal year of the images.
             sigma: standard error of a block mean, m per year (one number, or (y, x) averaged linearly:
@@ -65,13 +69,19 @@ class Velocity(eqx.Module):
             block_size: side of a block, m, rounded up to whole cells.
 
         Raises:
-            InputError: vx or vy is not on the glacier's grid.
+            InputError: vx, vy or sigma is not on the glacier's grid, a sigma is not positive.
+            NothingCovered: no block is covered by half.
         """
-        vx, vy = np.asarray(vx, float), np.asarray(vy, float)
+        vx, vy, sigma = (np.ma.filled(np.ma.asarray(part, float), np.nan) for part in (vx, vy, sigma))
         thickness = np.asarray(glacier.thickness)
         for name, field in {"vx": vx, "vy": vy}.items():
             if field.shape != thickness.shape:
                 raise InputError(f"Velocity: {name} has shape {field.shape}, expected the glacier's {thickness.shape}")
+        if sigma.shape not in ((), thickness.shape):
+            raise InputError(
+                f"Velocity: sigma has shape {sigma.shape}, expected one number or the glacier's {thickness.shape}; "
+                "it holds for both components"
+            )
         x, y = np.asarray(glacier.x), np.asarray(glacier.y)
         high, wide = (max(1, int(np.ceil(block_size / abs(float(d)) - 0.25))) for d in (glacier.dy, glacier.dx))
         rows, columns = np.indices(thickness.shape)
@@ -83,7 +93,11 @@ class Velocity(eqx.Module):
         # against a whole block: one at the edge of the grid is small, not well covered
         kept = np.flatnonzero(covered >= LEAST_COVERAGE * high * wide)
         if kept.size == 0:
-            return None
+            raise NothingCovered(
+                f"Velocity: no block of {block_size:g} m has ice and a velocity in {100 * LEAST_COVERAGE:g} % of its "
+                f"cells ({int(ice.sum())} cells of the grid have both); take a smaller block_size, or leave the "
+                "velocity out"
+            )
         index = np.full(counts.size, -1)
         index[kept] = np.arange(kept.size)
         block = np.where(ice, index[label], -1)
@@ -92,7 +106,13 @@ class Velocity(eqx.Module):
             total = np.bincount(block[block >= 0], weights=field[block >= 0], minlength=kept.size)
             return total / covered[kept]
 
-        error = np.broadcast_to(np.asarray(sigma, float), thickness.shape)
+        error = np.broadcast_to(sigma, thickness.shape)
+        wrong = ~(np.isfinite(error) & (error > 0)) & (block >= 0)
+        if wrong.any():
+            raise InputError(
+                f"Velocity: sigma is {error[wrong][0]:g} m per year in one of {int(wrong.sum())} with a velocity; "
+                "expected positive numbers: set vx and vy to NaN where the error is not known"
+            )
         ys, xs = np.meshgrid(y, x, indexing="ij")
         return Velocity(
             velocity=jnp.asarray(np.stack([mean(vx), mean(vy)], -1)),

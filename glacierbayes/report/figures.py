@@ -79,7 +79,8 @@ def speed_scatter(draws: xr.DataTree) -> Figure:
     thick = group(draws, "constant_data")["velocity_block_thickness"].values > LEAST_THICKNESS
     inside = (lower <= observed) & (observed <= upper)
     floor = max(0.5, 0.7 * float(np.quantile(np.concatenate([observed, median]), 0.01)))
-    ceiling = 1.4 * float(max(observed.max(), upper.max(), 2 * floor))
+    most = max(observed.max(), median.max())
+    ceiling = 1.4 * float(max(most, min(upper.max(), 10 * most), 2 * floor))  # an interval may run out of the figure
     figure = Figure(figsize=(5.2, 5.2), layout="constrained")
     axis = figure.subplots()
     axis.plot([floor, ceiling], [floor, ceiling], color="0.4", lw=0.8, zorder=0)

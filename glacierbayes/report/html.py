@@ -91,7 +91,8 @@ SECTIONS = (
         "Unknown functions",
         "unknown_functions",
         "Where the band is as wide as the prior's, the data say nothing: a contraction near 0, on maps a ratio near 1. "
-        "Dots are the cells of the glacier. A factor of 1 is the law without the function. Unrounded numbers: "
+        "Dots and grey bars are cells of the glacier, ticks are glaciers: where there are none, the prior speaks. "
+        "A factor of 1 is the law without the function. Unrounded numbers: "
         '<a href="functions.csv">functions.csv</a>.',
     ),
     _Section(

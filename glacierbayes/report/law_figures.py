@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -33,7 +35,8 @@ def unknown_functions(draws: xr.DataTree) -> Figure:
     parts = figure.subfigures(len(names), 1, squeeze=False, height_ratios=heights)[:, 0]
     ice = _ice(group(draws, "constant_data"))
     for part, (after, before) in zip(parts, pairs, strict=True):
-        part.suptitle(str(after.attrs.get("long_name", after.name)), x=0.01, ha="left")
+        name = re.sub("^log(arithm)? of (the )?", "", str(after.attrs.get("long_name", after.name)))  # drawn is exp
+        part.suptitle(name[:1].upper() + name[1:], x=0.01, ha="left")
         (_curve if after.ndim == 2 else _maps)(part, after, before, ice)
     return figure
 
@@ -53,8 +56,8 @@ def _curve(part: SubFigure, after: xr.DataArray, before: xr.DataArray, ice: dict
         axis.fill_between(at, low, high, color=POSTERIOR, alpha=strength, lw=0, label=label)
     axis.plot(at, np.exp(np.median(after.values, -1)), color=POSTERIOR, lw=1.5, label="median")
     axis.axhline(1.0, color="0.3", lw=0.7, ls="--", zorder=0)
-    values = np.exp(np.quantile(before.values, BANDS[0][:2]))
-    logarithmic(axis, "y", values[0] / 1.2, values[1] * 1.2)
+    ends = [np.exp(np.quantile(both.values, BANDS[0][:2], -1)) for both in (before, after)]
+    logarithmic(axis, "y", float(np.min(ends)) / 1.1, float(np.max(ends)) * 1.1)
     axis.margins(x=0)
     axis.set(ylabel="factor")
     axis.legend()
@@ -101,11 +104,13 @@ def _maps(part: SubFigure, after: xr.DataArray, before: xr.DataArray, ice: dict[
 
 
 def _ice(grid: xr.Dataset) -> dict[str, np.ndarray]:
-    """Thickness and slope of every cell with ice; nothing where the draws hold no grid."""
+    """Thickness, slope and the glacier's fields in every cell with ice; nothing where the draws hold no grid."""
     if not {"thickness", "bed"} <= set(grid.data_vars):
         return {}
     thickness = grid["thickness"].values
     surface = grid["bed"].values + thickness
     dy, dx = np.gradient(surface, grid["y"].values, grid["x"].values)
     there = thickness > 0
-    return {"thickness": thickness[there], "slope": np.hypot(dx, dy)[there]}
+    fields = {str(n).removeprefix("field_"): grid[n].values for n in grid.data_vars if str(n).startswith("field_")}
+    fields |= {"thickness": thickness, "slope": np.hypot(dx, dy)}
+    return {name: values[there] for name, values in fields.items()}

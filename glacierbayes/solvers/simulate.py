@@ -76,11 +76,21 @@ def simulate(
             "or call jax.config.update('jax_enable_x64', True)"
         )
     start, end = (float(t) for t in years)
-    times = sorted({start, end, *(float(t) for t in save_at)})
+    times = sorted({start, end, *(float(t) for t in np.ravel(save_at))})
+    if not isinstance(law, FlowLaw):
+        raise InputError(
+            f"simulate: law is {law!r}, expected a law with its parameters, such as gb.laws.Glen(A=2.4e-24)"
+        )
     if not isinstance(tolerance, jax.core.Tracer) and not tolerance > 0:
         raise InputError(f"simulate: tolerance is {tolerance:g} m; expected a thickness above 0, such as {TOLERANCE:g}")
-    if not start < end or times[0] < start or times[-1] > end:
-        raise InputError(f"simulate: years {start:g} to {end:g} with save_at {tuple(times)}: expected dates in order")
+    if not start < end:
+        raise InputError(f"simulate: years {start:g} to {end:g}: expected the earlier first")
+    outside = [time for time in times if not start <= time <= end]
+    if outside:
+        raise InputError(
+            f"simulate: {', '.join(f'{time:g}' for time in outside)} lies outside the run of {start:g} to {end:g}; "
+            "give years, or the model's options start and end, that hold every date of the observations"
+        )
     turns = () if balance is None else balance.breaks(start, end)
     breaks, dates = sorted({*turns, *times[1:]}), np.asarray(times)
 
@@ -103,7 +113,13 @@ def simulate(
         return [*result[:-1], jnp.where(left, 0.0, good)]
 
     shapes = [(dates.size, rows, columns), (), (), (), ()]
-    result = twofold(partial(run, False), partial(run, True), shapes)(*map(jnp.asarray, leaves))
+    try:
+        result = twofold(partial(run, False), partial(run, True), shapes)(*map(jnp.asarray, leaves))
+    except jax.errors.UnexpectedTracerError as error:
+        raise InputError(
+            "simulate: a function in the law holds a value that JAX traces, such as a sampled parameter in a lambda. "
+            "Make it an attribute: a class of gb.laws.Factor, or jax.tree_util.Partial(function, value)"
+        ) from error
     thickness, supplied, applied, outflow, good = result
     ok = good > 0.5
     thickness = jnp.where(ok, thickness, jnp.nan)

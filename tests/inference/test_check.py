@@ -101,6 +101,16 @@ def test_a_parameter_outside_its_prior_is_remarked_on():
     answer = check(draws)
     assert answer.ok and len(answer.remarks) == 1
     assert answer.remarks[0].startswith("thickness_scale is 2.") and answer.remarks[0] in str(answer)
+    assert "what it lacks may have gone into this parameter" in answer.remarks[0]
+
+
+def test_a_velocity_that_is_met_too_well_is_remarked_on():
+    draws = make_draws()
+    for tree in (draws.posterior, draws.prior):
+        tree["velocity_discrepancy"] = tree["thickness_scale"]
+    draws.posterior["velocity_discrepancy"] = draws.posterior["velocity_discrepancy"] / 2.5
+    (remark,) = check(draws).remarks
+    assert remark.startswith("velocity_discrepancy") and "Are the sigmas too large?" in remark
 
 
 def test_one_chain_and_other_methods_are_not_vouched_for():

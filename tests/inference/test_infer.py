@@ -10,6 +10,7 @@ import warnings
 from pathlib import Path
 
 import arviz as az
+import equinox as eqx
 import jax
 import numpy as np
 import pytest
@@ -196,8 +197,23 @@ def test_nothing_observed_is_refused(data, tmp_path):
         gb.infer("creep", data[0], gb.Observations(), output=tmp_path / "n.nc")
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda ice, seen: ("glacier/", seen), "glacier is a str, expected gb.Glacier"),
+        (lambda ice, seen: (ice, seen.velocity), "observations is a Velocity"),
+        (lambda ice, seen: (eqx.tree_at(lambda g: g.thickness, ice, ice.thickness / 1e3), seen), "0.15 m"),
+    ],
+    ids=["a path", "bare velocity", "thickness in km"],
+)
+def test_data_that_are_none_are_refused(data, tmp_path, change, said):
+    with pytest.raises(gb.InputError, match=said):
+        gb.infer("creep", *change(*data), output=tmp_path / "n.nc", options={"balance": "LinearGradient"})
+    assert not any(tmp_path.iterdir())
+
+
 def test_unknown_option_is_refused(data, tmp_path):
-    with pytest.raises(gb.InputError, match="colour"):
+    with pytest.raises(gb.InputError, match=r"colour.*; it has .*balance"):
         gb.infer("creep", *data, output=tmp_path / "n.nc", options={"colour": 1})
 
 

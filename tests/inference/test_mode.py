@@ -7,6 +7,7 @@ import numpyro
 import numpyro.distributions as dist
 import pytest
 
+import glacierbayes as gb
 from glacierbayes.inference.mode import find_start
 from glacierbayes.inference.problem import Problem
 
@@ -42,6 +43,19 @@ def test_eighty_weights_tied_together_come_to_the_mode():
     exact = problem.potential(jnp.asarray(np.linalg.solve(precision, 200.0 * end)))
     found = problem.potential(jnp.asarray(find_start(problem, seed=0)["mode"]))
     assert float(found - exact) < 0.1  # where the search gave up after one round: 55
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [(lambda z: jnp.sqrt(jnp.maximum(z, 0.0) * 0.0), "gradient of its density"), (lambda z: z + jnp.nan, "32 draws")],
+    ids=["no gradient", "no density"],
+)
+def test_a_model_without_a_density_or_its_gradient_is_refused(data, said):
+    def model(glacier, observations):
+        numpyro.factor("data", data(numpyro.sample("z", dist.Normal(0.0, 1.0))))
+
+    with pytest.raises(gb.InputError, match=said):
+        find_start(Problem(model, None, None, {}), seed=0)
 
 
 def test_chains_start_about_the_mode_and_the_gradient_there_is_known():

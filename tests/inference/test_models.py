@@ -1,6 +1,9 @@
 """Model files: found, read, refused."""
 
+from pathlib import Path
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
@@ -12,7 +15,28 @@ from glacierbayes.errors import InputError
 from glacierbayes.inference.models import find_model, model_names
 from glacierbayes.inference.problem import Problem
 
+from ..glaciers import valley
 from .small import glacier, observations
+
+
+def test_the_model_of_the_readme_has_a_density_and_a_gradient(tmp_path):
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    (code,) = [part for part in readme.split("```python\n") if "class Regularised" in part and "def model" in part]
+    (tmp_path / "my_model.py").write_text(code.split("```")[0])
+    bare = valley()
+    debris = np.linspace(0.0, 1.0, bare.bed.shape[0])[:, None] * np.ones(bare.bed.shape)
+    ice = gb.Glacier(bare.bed, bare.thickness, bare.x, bare.y, mask=bare.mask, fields={"debris": debris})
+    history = gb.simulate(ice, gb.laws.Glen(1e-24), None, (2000.0, 2020.0), (2018.0,))
+    velocity = gb.Velocity.from_grid(*history.surface_velocity(2018.0), ice, 2018.0, sigma=5.0, block_size=400.0)
+    seen = gb.Observations(velocity=velocity, geodetic=gb.GeodeticBalance(-0.8, 0.2, 2000.0, 2020.0))
+    problem = Problem(find_model(tmp_path / "my_model.py"), ice, seen, {})
+    assert {"C", "tau0", "softness_weights", "thickness_scale"} <= set(problem.names)
+    at, step = problem.prior_vector(jax.random.key(1)), 1e-5
+    along = jnp.ones(problem.dimension)
+    potential, gradient = jax.jit(jax.value_and_grad(problem.potential))(at)
+    there = [float(jax.jit(problem.potential)(at + h * along)) for h in (step, -step)]
+    assert np.isfinite(float(potential))
+    assert float(gradient @ along) == pytest.approx((there[0] - there[1]) / (2 * step), rel=1e-4)
 
 
 def test_shipped_models_are_found_by_name():
@@ -82,10 +106,11 @@ def test_the_line_of_a_linear_balance_keeps_its_prior():
     assert np.allclose(first, gradient * (2950.0 - line))
 
 
-def test_a_likelihood_may_be_a_factor_alone(tmp_path):
+def test_a_likelihood_may_be_a_factor_alone(tmp_path, capsys):
     def model(glacier, observations=None):
         z = numpyro.sample("z", dist.Normal(0.0, 1.0))
         numpyro.factor("data", -0.5 * (z - 1.0) ** 2)
 
     draws = gb.infer(model, None, None, chains=1, draws=4, warmup=1, output=tmp_path / "f.nc")
     assert draws["posterior"]["z"].shape == (1, 4)
+    assert "these are draws of its prior" in capsys.readouterr().err

@@ -1,13 +1,17 @@
 """Flow laws against their formulas, and diffusivity against surface speed."""
 
+import inspect
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from glacierbayes.laws import BuddSliding, CoulombSliding, Glen, LocalIce, WeertmanSliding
+from glacierbayes.errors import InputError
+from glacierbayes.laws import BuddSliding, Correction, CoulombSliding, Glen, LocalIce, WeertmanSliding
+from glacierbayes.solvers.simulate import simulate
 
-from ..glaciers import RHO_G
+from ..glaciers import RHO_G, slab, valley
 
 H = jnp.array([10.0, 120.0, 400.0])
 S = jnp.array([0.3, 0.1, 0.02])
@@ -108,3 +112,49 @@ def test_derivatives_are_finite_without_ice_and_without_slope(law):
     for thickness, slope_squared in ((0.0, 0.04), (100.0, 1e-20), (0.0, 1e-20)):
         at = (jnp.array([thickness]), jnp.array([slope_squared]))
         assert all(np.isfinite(part).all() for part in jax.grad(flux, (0, 1))(*at))
+
+
+def _asks_for_debris(ice):
+    return -ice["debris"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (lambda: Glen(1e-24) * 2.0, "multiplied by a Factor, not by 2.0"),
+        (lambda: inspect.unwrap(simulate)(slab(), Glen, None), "expected a law with its parameters"),
+        (lambda: _asks_for_debris(LocalIce(jnp.ones(2), jnp.ones(2))), r"needs = \('debris',\)"),
+    ],
+    ids=["a number", "a class", "a field that is not named"],
+)
+def test_what_is_no_law_is_bad_input(wrong, said):
+    with pytest.raises(InputError, match=said):
+        wrong()
+
+
+@pytest.mark.parametrize("function", [jnp.log, jnp.sqrt, lambda h: h**0.3], ids=["log", "root", "power"])
+def test_functions_without_a_derivative_at_no_ice_have_gradients(function):
+    """The factor is taken twice differentiated, at faces of cells without ice too."""
+
+    def log_factor(share, thickness, slope):
+        return share * function(thickness / 100.0)
+
+    def speed(share):
+        law = Glen(1e-24) * Correction(jax.tree_util.Partial(log_factor, share))
+        history = simulate(valley(), law, None, (2000.0, 2002.0))
+        return jnp.sum(history.surface_velocity(2002.0)[1] ** 2)
+
+    step = 1e-4
+    expected = (speed(0.5 + step) - speed(0.5 - step)) / (2 * step)
+    assert float(expected) != 0.0
+    for gradient in (jax.grad(speed)(0.5), jax.jacfwd(speed)(0.5)):
+        assert float(gradient) == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_a_traced_value_inside_a_function_is_named():
+    def speed(share):
+        law = Glen(1e-24) * Correction(lambda thickness, slope: share * thickness)
+        return jnp.sum(simulate(valley(), law, None, (2000.0, 2001.0)).thickness)
+
+    with pytest.raises(InputError, match="such as a sampled parameter in a lambda"):
+        jax.grad(speed)(1e-3)

@@ -85,10 +85,37 @@ def test_block_means_of_any_field(glacier, components):
 
 
 def test_nothing_covered(glacier):
-    nothing = np.full((ROWS, COLUMNS), np.nan)
-    assert Velocity.from_grid(nothing, nothing, glacier, 2018.0) is None
-    # one block of 1 km would be larger than the grid
-    assert Velocity.from_grid(np.ones((ROWS, COLUMNS)), np.ones((ROWS, COLUMNS)), glacier, 2018.0) is None
+    nothing, still = np.full((ROWS, COLUMNS), np.nan), np.ones((ROWS, COLUMNS))
+    with pytest.raises(InputError, match="0 cells of the grid have both"):
+        Velocity.from_grid(nothing, nothing, glacier, 2018.0)
+    with pytest.raises(InputError, match="no block of 1000 m"):  # it would be larger than the grid
+        Velocity.from_grid(still, still, glacier, 2018.0)
+
+
+def test_masked_cells_are_missing(glacier):
+    field, masked = np.full((ROWS, COLUMNS), 3.0), np.zeros((ROWS, COLUMNS), bool)
+    masked[0] = True
+    one = Velocity.from_grid(*(np.where(masked, np.nan, field),) * 2, glacier, 2018.0, block_size=300.0)
+    other = Velocity.from_grid(*(np.ma.array(np.where(masked, -9999, field), mask=masked),) * 2, glacier, 2018.0,
+                               block_size=300.0)  # fmt: skip
+    np.testing.assert_array_equal(one.velocity, other.velocity)
+    np.testing.assert_array_equal(one.block, other.block)
+
+
+@pytest.mark.parametrize(
+    ("sigma", "said"),
+    [
+        (-1.0, "sigma is -1 m"),
+        (0.0, "sigma is 0 m"),
+        (np.full((ROWS, COLUMNS), np.nan), "is nan"),
+        (np.ones(3), "shape"),
+    ],
+    ids=["negative", "zero", "not a number", "shape"],
+)
+def test_errors_are_positive_numbers(glacier, sigma, said):
+    field = np.ones((ROWS, COLUMNS))
+    with pytest.raises(InputError, match=said):
+        Velocity.from_grid(field, field, glacier, 2018.0, sigma=sigma, block_size=300.0)
 
 
 def test_another_grid_is_bad_input(glacier):
