@@ -450,7 +450,8 @@ def velocity_errors(shape: tuple[int, ...] = ()) -> tuple[Array, Array, Array]:
     scale = "scale of what shallow ice cannot say of a block"
     discrepancy = sample("velocity_discrepancy", wide, "m yr-1", scale)
     length = sample("velocity_correlation_length", far, "m", "correlation length of the discrepancy")
-    tails = dist.TransformedDistribution(dist.Gamma(2.0, 0.1).expand(shape), AffineTransform(LEAST_FREEDOM, 1.0))
+    above = AffineTransform(LEAST_FREEDOM, 1.0, domain=dist.constraints.positive)
+    tails = dist.TransformedDistribution(dist.Gamma(2.0, 0.1).expand(shape), above)
     freedom = sample("velocity_degrees_of_freedom", tails, "1", "degrees of freedom of the Student-t")
     return discrepancy, length, freedom
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 import pytest
+from numpyro.distributions import biject_to
 
 import glacierbayes as gb
 from glacierbayes import priors
@@ -37,6 +38,24 @@ def test_the_model_of_the_readme_has_a_density_and_a_gradient(tmp_path):
     there = [float(jax.jit(problem.potential)(at + h * along)) for h in (step, -step)]
     assert np.isfinite(float(potential))
     assert float(gradient @ along) == pytest.approx((there[0] - there[1]) / (2 * step), rel=1e-4)
+
+
+def test_every_prior_of_the_shipped_models_has_a_density_wherever_the_sampler_may_go():
+    """Out to ten standard normal deviations of the unconstrained coordinates, and beyond."""
+    ice = glacier()
+    for name in ("creep_and_sliding", "sliding_law"):
+        model = find_model(name)
+        trace = numpyro.handlers.trace(numpyro.handlers.seed(model, 0)).get_trace(
+            ice, observations(ice), balance="LinearGradient"
+        )
+        for site in trace.values():
+            if site["type"] == "sample" and not site["is_observed"]:
+                to = biject_to(site["fn"].support)
+                z = to.inv(site["value"])
+                for far in (-10.0, -1.0, 1.0, 10.0):
+                    value = to(z + far)
+                    density = site["fn"].log_prob(value) + to.log_abs_det_jacobian(z + far, value).sum()
+                    assert np.all(np.isfinite(density)), site["name"]
 
 
 def test_shipped_models_are_found_by_name():
