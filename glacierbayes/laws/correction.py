@@ -19,7 +19,8 @@ class Correction(Factor):
     It multiplies the flux and the surface velocity alike: their ratio stays that of the law.
 
     Attributes:
-        function: of the inputs in their order, such as a `Function`.
+        function: of the inputs in their order, such as a `Function`. One with a sampled value in it is
+            `jax.tree_util.Partial(function, value)`; a lambda may hold plain numbers only.
         inputs: "thickness" (m), "slope", or names of fields of the glacier.
     """
 

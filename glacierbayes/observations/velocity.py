@@ -110,8 +110,8 @@ class Velocity(eqx.Module):
         wrong = ~(np.isfinite(error) & (error > 0)) & (block >= 0)
         if wrong.any():
             raise InputError(
-                f"Velocity: sigma is {error[wrong][0]:g} m per year in one of {int(wrong.sum())} with a velocity; "
-                "expected positive numbers: set vx and vy to NaN where the error is not known"
+                f"Velocity: sigma is {error[wrong][0]:g} m per year or alike in {int(wrong.sum())} cells with a "
+                "velocity, expected positive numbers; set vx and vy to NaN where the error is not known"
             )
         ys, xs = np.meshgrid(y, x, indexing="ij")
         return Velocity(
