@@ -240,11 +240,17 @@ def unknown_function(
     of = FAMILIES[family](tuple((i.low, i.high) for i in inputs), scale, over, **between)
     weights = sample(f"{name}_weights", dist.Normal().expand([of.size]).to_event(1), "1", f"weights of {long_name}")
     function = laws.Function(of, weights)
-    axes = [np.linspace(i.low, i.high, count) for i, count in zip(inputs, GRID[len(inputs)], strict=True)]
+    axes = [_places(i, count) for i, count in zip(inputs, GRID[len(inputs)], strict=True)]
     derived(name, function(*map(jnp.asarray, np.meshgrid(*axes, indexing="ij"))), "1", long_name)
     grid = {i.name: (axis, i.units) for i, axis in zip(inputs, axes, strict=True)}
     keep_function(name, grid, weights=f"{name}_weights")
     return function
+
+
+def _places(along: Input, count: int) -> np.ndarray:
+    """Evenly over the range, to three digits of their distance: they name rows of tables."""
+    places, step = np.linspace(along.low, along.high, count, retstep=True)
+    return np.round(places, 2 - int(np.floor(np.log10(step))))
 
 
 def of_the_ice(glacier: Glacier) -> tuple[Input, Input]:
