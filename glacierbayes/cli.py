@@ -17,6 +17,7 @@ import typer
 
 from glacierbayes import __version__
 from glacierbayes.errors import InputError
+from glacierbayes.inference.models import model_names
 
 BAD_INPUT = 2
 NOT_TRUSTED = 3
@@ -30,10 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-MODEL_HELP = (
-    "Name of a model that is shipped (creep, creep_and_sliding, sliding_law, diffusivity_correction, temperature_law), "
-    "or a Python file."
-)
+MODEL_HELP = f"Name of a model that is shipped ({', '.join(model_names())}), or a Python file."
 Glaciers = Annotated[list[Path], typer.Argument(metavar="GLACIER", help="OGGM glacier directories.")]
 OneGlacier = Annotated[Path, typer.Argument(metavar="GLACIER", help="An OGGM glacier directory.")]
 DrawsFile = Annotated[Path, typer.Argument(metavar="FILE", help="Draws that `glacierbayes infer` wrote.")]
