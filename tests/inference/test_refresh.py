@@ -91,7 +91,7 @@ def test_a_refresh_draws_from_the_conditional():
     split, axis = Split(problem), np.linspace(-6, 4, 2001)
     start = jnp.asarray([1.0, -0.5, 2.0])
     step = jax.jit(lambda z, key: refreshed(split, key, z, jnp.eye(3)))
-    _, draws = jax.lax.scan(lambda z, key: (step(z, key),) * 2, start, jax.random.split(jax.random.key(1), 6000))
+    _, draws = jax.lax.scan(lambda z, key: (step(z, key)[0],) * 2, start, jax.random.split(jax.random.key(1), 6000))
     assert np.all(draws[:, 1] == start[1])
     density = np.exp(exact(np.array([-0.5]), axis)[0])
     mean = (density @ axis) / density.sum()
@@ -101,7 +101,7 @@ def test_a_refresh_draws_from_the_conditional():
     assert abs(np.std(draws[:, 2]) / sd - 1) < 0.15
 
 
-def test_a_chain_with_refreshes_keeps_the_target():
+def test_a_chain_and_what_is_kept_of_it_have_the_target():
     problem = Problem(model, None, None, {})
     at = np.array([1.0, -0.5, -1.0])
     potential, gradient = jax.value_and_grad(problem.potential)(jnp.asarray(at))
@@ -112,6 +112,8 @@ def test_a_chain_with_refreshes_keeps_the_target():
     for _ in range(1800):
         states.append(chain.advance(states[-1]))
     draws = np.array([state.z for state in states[301:]])
+    kept = np.array([chain.kept(state)[0] for state in states[301:]])
+    assert np.all(kept[:, 1] == draws[:, 1])  # enters a run
     rate, sigma = np.linspace(-3, 2, 301), np.linspace(-4, 4, 401)
     density = np.exp(exact(rate, sigma))
     density /= density.sum()
@@ -120,8 +122,17 @@ def test_a_chain_with_refreshes_keeps_the_target():
         mean = share @ axis
         sd = np.sqrt(share @ (axis - mean) ** 2)
         # some 500 effective draws: five standard errors
-        assert abs(draws[:, column].mean() - mean) < 0.22 * sd
-        assert abs(draws[:, column].std() / sd - 1) < 0.25
+        for values in (draws[:, column], kept[:, column]):
+            assert abs(values.mean() - mean) < 0.22 * sd
+            assert abs(values.std() / sd - 1) < 0.25
     last = states[-1]
     value, gradient = jax.value_and_grad(problem.potential)(last.z)
     assert np.isclose(last.potential, value) and np.allclose(last.gradient, gradient)
+    z, potential = chain.kept(last)
+    assert np.isclose(potential, problem.potential(z))
+
+    def lean(values):
+        """Correlation of a draw with the one before."""
+        return np.corrcoef(values[:-1], values[1:])[0, 1]
+
+    assert lean(kept[:, 2]) < 0.5 * lean(draws[:, 2])
