@@ -10,8 +10,8 @@ from jaxtyping import Array, Bool, Float
 
 FIRST_STEP = 1.2  # the approximation at the mode is a good guess
 # In posterior standard deviations: a normal is drawn from in steps of 1.8 with a third fewer than in steps of 1.4.
-# Where a scale of the errors is small all else is narrow, and long steps seldom get there; refreshes do (Aletsch, 400 m, two
-# times 700 draws: the least of the effective numbers is 407 with 1.8, 327 with 1.5).
+# Where a scale of the errors is small all else is narrow, and long steps seldom get there; refreshes do. The least of
+# the effective numbers of 2 x 700 draws of Aletsch at 400 m: 407 with 1.8, 327 with 1.5.
 LONGEST_STEP = 1.8
 TARGET = 0.8  # acceptance
 # The mass matrix is renewed after the first of these transitions and whenever their number has grown by the factor;
