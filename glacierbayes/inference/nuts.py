@@ -139,6 +139,7 @@ class Chain:
         return (state.z, state.potential) if self._split is None else self._refresh(state, 2)
 
     def _refreshed(self, state: State, stream: int | Array) -> tuple[Array, Array]:
+        """The two refreshes of one state, the chain's and that of what is written, have streams of their own."""
         assert self._split is not None
         return refreshed(self._split, jax.random.fold_in(state.key, stream), state.z, state.covariance)
 
