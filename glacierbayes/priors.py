@@ -206,7 +206,13 @@ class Input(NamedTuple):
 
 
 def unknown_function(
-    name: str, family: str, inputs: tuple[Input, ...], scale: float, long_name: str, lengths: str = "fixed"
+    name: str,
+    family: str,
+    inputs: tuple[Input, ...],
+    scale: float,
+    long_name: str,
+    lengths: str = "fixed",
+    zero_at: tuple[Any, ...] | None = None,
 ) -> laws.Function:
     """A function of one or two inputs that nobody knows: mean 0, standard deviation `scale`, as the family draws it.
 
@@ -221,6 +227,8 @@ def unknown_function(
         scale: prior standard deviation of its values, which are logarithms of a factor.
         long_name: for the result file.
         lengths: "fixed" or "inferred".
+        zero_at: a place, one number an input, at which the function is 0: where it multiplies something unknown, the
+            data cannot tell the levels of the two apart, and a sampler goes up and down between them.
 
     Raises:
         InputError: an unknown family, or another word for the lengths.
@@ -240,6 +248,7 @@ def unknown_function(
     of = FAMILIES[family](tuple((i.low, i.high) for i in inputs), scale, over, **between)
     weights = sample(f"{name}_weights", dist.Normal().expand([of.size]).to_event(1), "1", f"weights of {long_name}")
     function = laws.Function(of, weights)
+    function = function if zero_at is None else function.zero_at(*zero_at)
     axes = [_places(i, count) for i, count in zip(inputs, GRID[len(inputs)], strict=True)]
     derived(name, function(*map(jnp.asarray, np.meshgrid(*axes, indexing="ij"))), "1", long_name)
     grid = {i.name: (axis, i.units) for i, axis in zip(inputs, axes, strict=True)}

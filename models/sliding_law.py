@@ -27,9 +27,15 @@ def model(
     glacier = priors.at_start(glacier, observations, start)
     scale = priors.thickness_scale()
     creep, sliding = priors.flow(glacier, scale, sliding=True, factor=priors.SPEED_FACTOR_BESIDE_A_FUNCTION).laws
-    inputs = priors.of_the_ice(glacier)
+    thickness, slope = priors.reference_geometry(glacier)
     departure = priors.unknown_function(
-        "sliding_departure", family, inputs, DEPARTURE, "log of the factor on Weertman's sliding", lengths
+        "sliding_departure",
+        family,
+        priors.of_the_ice(glacier),
+        DEPARTURE,
+        "log of the factor on Weertman's sliding, 1 at the reference",
+        lengths,
+        zero_at=(thickness * scale, slope),
     )
     law = priors.coupled(creep + sliding * gb.laws.Correction(departure), coupling)
     mass_balance = priors.mass_balance(glacier, observations, (start, end), balance)

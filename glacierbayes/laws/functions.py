@@ -16,7 +16,7 @@ import jax
 import jax.core
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 from glacierbayes.errors import InputError
 
@@ -51,14 +51,26 @@ class Family(eqx.Module):
 
 
 class Function(eqx.Module):
-    """A member of a family: weights that are known, or that a model samples. Called with its inputs."""
+    """A member of a family: weights that are known, or that a model samples. Called with its inputs.
+
+    Attributes:
+        family: of the function.
+        weights: as the family takes them.
+        level: taken off everywhere.
+    """
 
     family: Family
     weights: Float[Array, " weights"]
+    level: Float[ArrayLike, ""] = 0.0
 
     def __call__(self, *inputs: Float[Array, "*points"]) -> Float[Array, "*points"]:
         """Its value, point by point."""
-        return self.family(self.weights, *inputs)
+        return self.family(self.weights, *inputs) - self.level
+
+    def zero_at(self, *place: ArrayLike) -> Function:
+        """The function less its value at one place, which is another parameter's to say."""
+        level = self.family(self.weights, *(jnp.asarray(x, float) for x in place))
+        return Function(self.family, self.weights, level)
 
 
 @jax.custom_jvp
