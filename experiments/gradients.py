@@ -33,7 +33,7 @@ def study(model: str, glacier: gb.Glacier, observations: gb.Observations, seed: 
     """All figures of one model."""
     problem = Problem(find_model(model), glacier, observations, {})
     start = find_start(problem, seed)
-    mode, root = start["mode"], np.linalg.cholesky(start["covariance"])
+    middle, root = start["mean"], np.linalg.cholesky(start["covariance"])
     scale = np.sqrt(np.diag(start["covariance"]))
     rng = np.random.default_rng(seed)
     density = jax.jit(problem.potential)
@@ -41,23 +41,23 @@ def study(model: str, glacier: gb.Glacier, observations: gb.Observations, seed: 
 
     modes, differences = [], []
     for _ in range(3):
-        point = mode + root @ rng.normal(size=mode.size)
+        point = middle + root @ rng.normal(size=middle.size)
         one, other = np.asarray(reverse(jnp.asarray(point))), np.asarray(forward(jnp.asarray(point)))
         modes += list(np.abs(other / one - 1))
         for i, unit in enumerate(np.diag(scale)):
             central = [(float(density(point + h * unit)) - float(density(point - h * unit))) / (2 * h) for h in STEPS]
             differences.append(min(abs(d / (scale[i] * one[i]) - 1) for d in central))
 
-    many = mode + rng.normal(size=(20_000, mode.size)) @ root.T
+    many = middle + rng.normal(size=(20_000, middle.size)) @ root.T
     log_creep = np.asarray(_log_creep(problem)(jnp.asarray(many)))
     low, high = np.quantile(log_creep, (0.025, 0.975))
     # ln A is ln speed plus what the other parameters make of it; every site of these models is a scalar
     speed = problem.names.index("reference_speed")
-    centre = float(_log_creep(problem)(jnp.asarray(mode[None]))[0])
+    centre = float(_log_creep(problem)(jnp.asarray(middle[None]))[0])
     ridge = np.cov(many.T, log_creep)[-1, :-1] / np.var(log_creep)
     bends = {}
-    for name, direction in {"reference speed": np.eye(mode.size)[speed], "ridge": ridge}.items():
-        values = [float(density(mode + (a - centre) * direction)) for a in np.linspace(low, high, PLACES)]
+    for name, direction in {"reference speed": np.eye(middle.size)[speed], "ridge": ridge}.items():
+        values = [float(density(middle + (a - centre) * direction)) for a in np.linspace(low, high, PLACES)]
         second = np.diff(values, 2)
         smooth = np.median(np.lib.stride_tricks.sliding_window_view(np.pad(second, 5, mode="edge"), 11), 1)
         bends[name] = {"largest": float(np.max(np.abs(second))), "kink": float(np.max(np.abs(second - smooth)))}

@@ -120,7 +120,7 @@ def nuts(build: Build, case: Any, seed: int, warmup: int, draws: int) -> Drawn:
         away, move = jax.random.split(key)
         at = best + root @ np.asarray(jax.random.normal(away, best.shape))
         value, gradient = target(at)
-        begin = {"mode": centre + scale * best, "covariance": covariance * np.outer(scale, scale)}
+        begin = {"mean": centre + scale * best, "covariance": covariance * np.outer(scale, scale)}
         begin |= {"starts": (centre + scale * at)[None], "potentials": np.array([value])}
         begin |= {"gradients": (gradient / scale)[None]}
         found.append(jax.tree.map(np.asarray, _chain(build, warmup, draws, jax.random.key_data(move), begin, case)))

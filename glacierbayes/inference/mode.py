@@ -13,6 +13,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from glacierbayes.errors import InputError
+from glacierbayes.inference.matched import matched
 from glacierbayes.inference.problem import Problem
 from glacierbayes.inference.workers import cores
 
@@ -22,17 +23,17 @@ STARTS = 8  # of the search, with the prior's centre; the demo has two modes, 12
 ROUNDS = (10, 20, 30)  # iterations, after each of which the better half goes on: 80 weights need more than one look
 LAST = 60  # iterations of the best, again and again while
 AGAIN = 0.1  # they lower the potential by this: a line search may have failed at a kink
-SPREAD = 1.5  # of the chains' starts, in standard deviations of the Laplace approximation
+SPREAD = 1.5  # of the chains' starts, in standard deviations
 
 
 def find_start(problem: Problem, seed: int, chains: int = 1) -> dict[str, np.ndarray]:
-    """A mode and the covariance there, in unconstrained coordinates, and where the chains start about it.
+    """A mode, a Gaussian that is like the posterior about it, and where chains start, in unconstrained coordinates.
 
     BFGS in coordinates scaled by the prior, in rounds: a little from its centre and from the best of some prior draws,
     then on from the better half, at last from the best until it stays: there may be several modes, and chains do not
     cross between them. The Hessian by central differences of the gradient, its eigenvalues kept at the prior's or
-    above, so that the matrix is no wider than the prior in any direction. A compiled gradient leaves Python free: as
-    many at once as there are cores.
+    above, so that the matrix is no wider than the prior in any direction; it is the first guess of `matched`. A
+    compiled gradient leaves Python free: as many at once as there are cores.
 
     Args:
         problem: the model and its data.
@@ -40,7 +41,7 @@ def find_start(problem: Problem, seed: int, chains: int = 1) -> dict[str, np.nda
         chains: how many.
 
     Returns:
-        "mode" and "covariance"; "starts" (chain, dimension), overdispersed, with their "potentials" and "gradients".
+        "mode"; "mean" and "covariance" of the Gaussian; "starts" (chain, dimension), overdispersed, with their "potentials" and "gradients".
 
     Raises:
         InputError: nowhere are the density and its gradient numbers.
@@ -57,15 +58,19 @@ def find_start(problem: Problem, seed: int, chains: int = 1) -> dict[str, np.nda
             return HEIGHT, np.zeros_like(w)
         return value, gradient
 
+    def measured(w: np.ndarray) -> tuple[float, np.ndarray]:
+        value, gradient = target(w)
+        return (value if value < HEIGHT else np.inf), gradient
+
     def descend(w: np.ndarray, iterations: int) -> Any:
         return minimize(target, w, jac=True, method="BFGS", options={"gtol": 0.05, "maxiter": iterations})
 
     def start(key: jax.Array) -> tuple[np.ndarray, float, np.ndarray]:
         away, step = root @ np.asarray(jax.random.normal(key, centre.shape)), SPREAD
-        while True:  # nearer to the mode where the solve failed
-            value, gradient = target(best.x + step * away)
+        while True:  # nearer to the mean where the solve failed
+            value, gradient = target(mean + step * away)
             if value < HEIGHT or step < 1e-3:
-                return centre + scale * (best.x + step * away), value, gradient / scale
+                return centre + scale * (mean + step * away), value, gradient / scale
             step /= 2
 
     with ThreadPoolExecutor(cores()) as pool:
@@ -82,12 +87,14 @@ def find_start(problem: Problem, seed: int, chains: int = 1) -> dict[str, np.nda
             raise InputError(_nowhere(bool(np.any(np.isfinite(heights)))))
         while best.fun < height - AGAIN:
             height, best = best.fun, descend(best.x, LAST)
-        covariance = laplace(lambda w: target(w)[1], best.x, pool.map)
+        guess = laplace(lambda w: target(w)[1], best.x, pool.map)
+        mean, covariance = matched(measured, best.x, guess, jax.random.key(seed + 2), pool.map)
         root = np.linalg.cholesky(covariance)
         starts = zip(*pool.map(start, jax.random.split(jax.random.key(seed + 1), chains)), strict=True)
     starts, potentials, slopes = map(np.array, starts)
     return {
         "mode": centre + scale * best.x,
+        "mean": centre + scale * mean,
         "covariance": covariance * np.outer(scale, scale),
         "starts": starts,
         "potentials": potentials,

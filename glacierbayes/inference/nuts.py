@@ -147,8 +147,8 @@ class Chain:
         """The state after a transition with what it has taught, while the chain warms up."""
         warming = new.position <= self.warmup
         renewed = jnp.any(new.position == renewals(self.warmup))
-        # in coordinates in which the approximation at the mode is 1
-        draw = solve_triangular(self.root, new.z - self.start["mode"], lower=True)
+        # in coordinates in which the first guess is 1
+        draw = solve_triangular(self.root, new.z - self.start["mean"], lower=True)
         since = old.since.and_draw(draw, self.root.T @ new.gradient)
 
         def learnt_covariance() -> Array:

@@ -103,10 +103,10 @@ def run_svi(problem: Problem, folder: Path, settings: dict[str, Any], say: Calla
     steps, draws = settings["warmup"], settings["draws"]
     fitting, drawing, before = jax.random.split(jax.random.key(settings["seed"]), 3)
     start = read_arrays(folder / "start.npz")
-    mode, scale = jnp.asarray(start["mode"]), jnp.linalg.cholesky(jnp.asarray(start["covariance"]))
+    middle, scale = jnp.asarray(start["mean"]), jnp.linalg.cholesky(jnp.asarray(start["covariance"]))
 
     def potential(white: Array) -> Array:
-        return problem.potential(mode + scale @ white)
+        return problem.potential(middle + scale @ white)
 
     began, done = time.monotonic(), finished_chunks(folder, 0)
     if not done:
@@ -126,7 +126,7 @@ def run_svi(problem: Problem, folder: Path, settings: dict[str, Any], say: Calla
             white = mean + root @ away
             lp = -height(white)
             density = -0.5 * away @ away - jnp.sum(jnp.log(jnp.diagonal(root)))
-            said = evaluate(mode + scale @ white, key)
+            said = evaluate(middle + scale @ white, key)
             row = {"lp": lp, "log_weight": lp - density, "solver_failed": not bool(jnp.isfinite(lp))}
             rows.append(row | {f"{group}/{name}": v for group, values in said.items() for name, v in values.items()})
         arrays = {name: np.stack([np.asarray(row[name]) for row in rows]) for name in rows[0]}

@@ -30,7 +30,7 @@ def run(model, warmup: int, draws: int):
     problem = Problem(model, None, None, {})
     at = np.random.default_rng(2).normal(0.0, 1.5, 10)
     potential, gradient = jax.value_and_grad(problem.potential)(jnp.asarray(at))
-    start = {"mode": np.zeros(10), "covariance": np.eye(10)}
+    start = {"mean": np.zeros(10), "covariance": np.eye(10)}
     start |= {"starts": at[None], "potentials": np.array([potential]), "gradients": np.array([gradient])}
     chain = Chain(problem, warmup, start)
     states = [chain.first_state(jax.random.key_data(jax.random.key(0)), 0)]

@@ -105,7 +105,7 @@ def test_a_chain_and_what_is_kept_of_it_have_the_target():
     problem = Problem(model, None, None, {})
     at = np.array([1.0, -0.5, -1.0])
     potential, gradient = jax.value_and_grad(problem.potential)(jnp.asarray(at))
-    start = {"mode": at, "covariance": np.diag([1.0, 0.1, 0.2]), "starts": at[None]}
+    start = {"mean": at, "covariance": np.diag([1.0, 0.1, 0.2]), "starts": at[None]}
     start |= {"potentials": np.array([potential]), "gradients": np.array([gradient])}
     chain = Chain(problem, 300, start)
     states = [chain.first_state(jax.random.key_data(jax.random.key(0)), 0)]
