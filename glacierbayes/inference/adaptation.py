@@ -84,17 +84,20 @@ class Moments(NamedTuple):
         """With one more draw."""
         return self.plus(Moments(jnp.ones(()), draw, jnp.outer(draw, draw), gradient, jnp.outer(gradient, gradient)))
 
-    def covariance(self) -> Float[Array, "n n"]:
+    def covariance(self, weight: float = PRIOR_WEIGHT) -> Float[Array, "n n"]:
         """That of the Gaussian whose gradients are nearest to those at these draws; its inverse is the mass matrix.
 
         It is the geometric mean of the draws' covariance and of the inverse of the gradients' (the least Fisher
         divergence, as in nutpie). Draws of a Gaussian give it exactly as soon as there are more of them than
         dimensions, where their own covariance is still off by half at five times as many. Directions that no draw
         has seen keep the first guess.
+
+        Args:
+            weight: of the first guess, in draws; 0 with more draws than dimensions.
         """
 
-        root, inverse = _roots(self._spread(self.gradient, self.gradients))
-        return inverse @ _roots(root @ self._spread(self.draw, self.draws) @ root)[0] @ inverse
+        root, inverse = _roots(self._spread(self.gradient, self.gradients, weight))
+        return inverse @ _roots(root @ self._spread(self.draw, self.draws, weight) @ root)[0] @ inverse
 
     def widened(self, covariance: Float[Array, "n n"], root: Float[Array, "n n"]) -> Float[Array, "n n"]:
         """A covariance with no parameter narrower than its draws are.
@@ -105,15 +108,15 @@ class Moments(NamedTuple):
             covariance: of the parameters.
             root: from the coordinates of the draws to the parameters.
         """
-        drawn = jnp.sum((root @ self._spread(self.draw, self.draws)) * root, -1)
+        drawn = jnp.sum((root @ self._spread(self.draw, self.draws, PRIOR_WEIGHT)) * root, -1)
         wider = jnp.sqrt(jnp.maximum(drawn / jnp.diagonal(covariance), 1.0))
         return covariance * wider * wider[:, None]
 
-    def _spread(self, total: Array, squares: Array) -> Array:
-        """Covariance about the mean, with a weight of one draw on the first guess."""
+    def _spread(self, total: Array, squares: Array, weight: float) -> Array:
+        """Covariance about the mean, with a weight on the first guess."""
         mean = total / self.count
         about = squares - self.count * jnp.outer(mean, mean)
-        return (about + PRIOR_WEIGHT * jnp.eye(mean.size)) / (self.count + PRIOR_WEIGHT)
+        return (about + weight * jnp.eye(mean.size)) / (self.count + weight)
 
 
 def _roots(matrix: Float[Array, "n n"]) -> tuple[Float[Array, "n n"], Float[Array, "n n"]]:
