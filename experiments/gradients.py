@@ -1,9 +1,9 @@
 """Is the gradient of the log density right, and is the density smooth enough for NUTS?
 
 For both shipped models on one glacier: forward against reverse mode, reverse mode against central differences at three
-draws of the Laplace approximation, and the second differences of the log density over 200 equally spaced values
-of ln A that span the central 95 % of its posterior (the Laplace approximation's), by the reference speed alone and
-along the ridge, where every other parameter takes the mean that goes with that ln A. "kink" is what is left without
+draws of the Gaussian about which chains start, and the second differences of the log density over 200 equally spaced
+values of ln A that span the central 95 % of its posterior (that Gaussian's), by the reference speed alone and along
+the ridge, where every other parameter takes the mean that goes with that ln A. "kink" is what is left without
 the running median of 11, which is the density's own curvature. At Aletsch 400 m the kinks are not the solver's (half
 the step or three times the stages leave them as they are): the density is continuous there, but its slope is not, at
 values where a cell at the margin gets its first ice.

@@ -1,7 +1,9 @@
 """How does sliding depend on the thickness and the slope of the ice?
 
 Weertman's law times an unknown function of both, over creep that is the same everywhere, from surface velocity and
-geodetic mass balance of one glacier. Thickness enters through a scale, mass balance through its own parameters.
+geodetic mass balance of one glacier. The function is 1 at the reference thickness and slope, where the sampled speed
+and share of sliding say how much slides: its shape is what is unknown of it, its level is Weertman's C. Thickness
+enters through a scale, mass balance through its own parameters.
 """
 
 import glacierbayes as gb

@@ -20,10 +20,10 @@ def matched(
     """Mean and covariance of the Gaussian whose gradients are most like those of the density, at draws of the guess.
 
     For a Gaussian one round is exact. (Batch and match, Cai et al. 2024, arXiv 2402.14758, with all weight on the draws
-    of a round.) Small differences of gradients at a mode make of the error of a large curvature a small one where the
-    posterior is thin and bends: with `sliding_law` on Aletsch at 800 m one direction of 59 came out 18 times too narrow,
-    and chains that cross it by a random walk do not learn better within a hundred transitions. Two rounds leave a
-    factor of 2.
+    of a round.) Differences of gradients at a mode are no match: small ones take a kink of the density, where a cell at
+    the margin gets its first ice, for curvature, and in a posterior that is thin one way that error is large in all.
+    With `sliding_law` on Aletsch at 800 m one direction of 59 came out 18 times too narrow, and chains that cross it by
+    a random walk did not learn better in a hundred transitions. Two rounds leave a factor of 2.
 
     Args:
         target: the potential and its gradient, of an array; infinity where there is no density.

@@ -41,7 +41,8 @@ def find_start(problem: Problem, seed: int, chains: int = 1) -> dict[str, np.nda
         chains: how many.
 
     Returns:
-        "mode"; "mean" and "covariance" of the Gaussian; "starts" (chain, dimension), overdispersed, with their "potentials" and "gradients".
+        "mode"; "mean" and "covariance" of the Gaussian; "starts" (chain, dimension), overdispersed, with their
+        "potentials" and "gradients".
 
     Raises:
         InputError: nowhere are the density and its gradient numbers.

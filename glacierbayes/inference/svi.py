@@ -1,9 +1,10 @@
 """Stochastic variational inference: the Gaussian nearest to the posterior, in unconstrained coordinates.
 
-The evidence lower bound is climbed from the Laplace approximation at the mode, in coordinates in which that is the
-standard normal, with the estimator of the gradient that vanishes where the Gaussian is the posterior (Roeder, Wu and
-Duvenaud 2017, arXiv 1703.09194). What a Gaussian cannot hold is not there: every draw carries the logarithm of its
-importance weight, from which `check` tells how far the two are apart (Yao et al. 2018, arXiv 1802.02538).
+The evidence lower bound is climbed from the Gaussian about which chains of NUTS would start (`mode`), in coordinates
+in which that is the standard normal, with the estimator of the gradient that vanishes where the Gaussian is the
+posterior (Roeder, Wu and Duvenaud 2017, arXiv 1703.09194). What a Gaussian cannot hold is not there: every draw carries
+the logarithm of its importance weight, from which `check` tells how far the two are apart (Yao et al. 2018, arXiv
+1802.02538).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from glacierbayes.inference.problem import Problem
 
 CHUNK = 25  # steps or draws between two files or messages
 PAIRS = 2  # of opposite draws a step
-RATE = 0.03  # of Adam at the start, in deviations of the Laplace approximation; it falls to a thirtieth
+RATE = 0.03  # of Adam at the start, in deviations of the first Gaussian; it falls to a thirtieth
 
 
 class Gaussian(NamedTuple):
