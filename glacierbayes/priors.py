@@ -95,10 +95,18 @@ def thickness_and_slope(glacier: Glacier) -> tuple[np.ndarray, np.ndarray]:
     return thickness, np.hypot(dx, dy)
 
 
-def reference_geometry(glacier: Glacier) -> tuple[float, float]:
+def reference_geometry(glacier: Glacier, by_volume: bool = False) -> tuple[float, float]:
     """Thickness (m) and slope at which the reference speed is stated: medians over ice thicker than 50 m.
 
     The slope is that of the surface over three cells, so that it is no noise of the elevation model.
+
+    Args:
+        glacier: before any scaling; not traced.
+        by_volume: half of the volume is in thicker ice, in the place of half of the area. A velocity says most of thick
+            ice, which is fast; where a function of thickness is not known, its speed elsewhere is uncertain.
+
+    Raises:
+        InputError: no ice, or none that is thick enough to flow.
     """
     thickness, slope = thickness_and_slope(glacier)
     thick = thickness > 50.0
@@ -110,19 +118,35 @@ def reference_geometry(glacier: Glacier) -> tuple[float, float]:
             f"priors: the thickest ice has {thickness.max():.3g} m, and {LEAST_ICE:g} m is the least that flows; "
             "the thickness of a Glacier is in m"
         )
-    return float(np.median(thickness[thick])), float(np.median(slope[thick]))
+    depth, slope = np.sort(thickness[thick]), slope[thick]
+    volume = np.cumsum(depth)
+    median = depth[np.searchsorted(volume, volume[-1] / 2)] if by_volume else np.median(depth)
+    return float(median), float(np.median(slope))
 
 
 @overload
 def flow(
-    glacier: Glacier, scale: Any = 1.0, sliding: Literal[True] = True, factor: float = SPEED_FACTOR
+    glacier: Glacier,
+    scale: Any = 1.0,
+    sliding: Literal[True] = True,
+    factor: float = SPEED_FACTOR,
+    reference: tuple[float, float] | None = None,
 ) -> laws.SumOfLaws: ...
 @overload
-def flow(glacier: Glacier, scale: Any, sliding: Literal[False], factor: float = SPEED_FACTOR) -> laws.Glen: ...
-@overload
-def flow(glacier: Glacier, scale: Any = 1.0, *, sliding: Literal[False], factor: float = SPEED_FACTOR) -> laws.Glen: ...
 def flow(
-    glacier: Glacier, scale: Any = 1.0, sliding: bool = True, factor: float = SPEED_FACTOR
+    glacier: Glacier,
+    scale: Any = 1.0,
+    *,
+    sliding: Literal[False],
+    factor: float = SPEED_FACTOR,
+    reference: tuple[float, float] | None = None,
+) -> laws.Glen: ...
+def flow(
+    glacier: Glacier,
+    scale: Any = 1.0,
+    sliding: bool = True,
+    factor: float = SPEED_FACTOR,
+    reference: tuple[float, float] | None = None,
 ) -> laws.Glen | laws.SumOfLaws:
     """Creep, with sliding or without, sampled on what the data see.
 
@@ -136,8 +160,9 @@ def flow(
         scale: of its thickness.
         sliding: whether it slides; then `laws` of the result are creep and sliding.
         factor: within which two thirds of the prior's mass lie; less where a function has a departure of its own.
+        reference: thickness (m) and slope at which speed and share are stated; `reference_geometry` by default.
     """
-    thickness, slope = reference_geometry(glacier)
+    thickness, slope = reference_geometry(glacier) if reference is None else reference
     stress = constants.ICE_DENSITY * constants.GRAVITY * thickness * slope
     soft = constants.CREEP_PARAMETER * stress**3 * thickness / 2 * constants.SECONDS_PER_YEAR
     at = f"at {thickness:.0f} m thickness times the scale and a slope of {slope:.3f}"

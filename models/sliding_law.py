@@ -28,8 +28,9 @@ def model(
     and end (decimal years)."""
     glacier = priors.at_start(glacier, observations, start)
     scale = priors.thickness_scale()
-    creep, sliding = priors.flow(glacier, scale, sliding=True, factor=priors.SPEED_FACTOR_BESIDE_A_FUNCTION).laws
-    thickness, slope = priors.reference_geometry(glacier)
+    thickness, slope = reference = priors.reference_geometry(glacier, by_volume=True)
+    factor = priors.SPEED_FACTOR_BESIDE_A_FUNCTION
+    creep, sliding = priors.flow(glacier, scale, sliding=True, factor=factor, reference=reference).laws
     departure = priors.unknown_function(
         "sliding_departure",
         family,
