@@ -12,6 +12,7 @@ from numpyro.distributions import biject_to
 
 import glacierbayes as gb
 from glacierbayes import priors
+from glacierbayes.constants import SECONDS_PER_YEAR as YEAR
 from glacierbayes.errors import InputError
 from glacierbayes.inference.models import find_model, model_names
 from glacierbayes.inference.problem import Problem
@@ -56,6 +57,41 @@ def test_every_prior_of_the_shipped_models_has_a_density_wherever_the_sampler_ma
                     value = to(z + far)
                     density = site["fn"].log_prob(value) + to.log_abs_det_jacobian(z + far, value).sum()
                     assert np.all(np.isfinite(density)), site["name"]
+
+
+@pytest.mark.parametrize("family", list(priors.FAMILIES))
+def test_whatever_the_function_speed_and_share_of_sliding_at_the_reference_are_those_sampled(family, monkeypatch):
+    """The function is 1 there: what the data say of speed and share does not go up and down with it."""
+
+    class Caught(Exception):
+        pass
+
+    def catch(glacier, law, *_, **__):
+        raise Caught(law)
+
+    ice = glacier()
+    monkeypatch.setattr(gb, "simulate", catch)
+    for seed in range(3):
+        seeded = numpyro.handlers.seed(find_model("sliding_law"), seed)
+        with numpyro.handlers.trace() as sites, pytest.raises(Caught) as caught:
+            seeded(ice, None, family=family, balance="LinearGradient")
+        (law,) = caught.value.args
+        value = {name: site["value"] for name, site in sites.items()}
+        thickness, slope = priors.reference_geometry(ice, by_volume=True)
+        place = gb.laws.LocalIce(jnp.asarray([thickness * value["thickness_scale"]]), jnp.asarray([slope**2]), {})
+        creep, sliding = (float(part.mobility(place)[1][0]) * slope * YEAR for part in law.laws)
+        assert creep + sliding == pytest.approx(float(value["reference_speed"]), rel=1e-9)
+        assert sliding / (creep + sliding) == pytest.approx(float(value["sliding_fraction"]), rel=1e-9)
+        assert np.ptp(value["sliding_departure"]) > 0.1
+
+
+def test_half_of_the_volume_is_in_ice_thicker_than_the_reference_by_volume():
+    bare = valley()
+    wedge = np.linspace(60.0, 300.0, bare.bed.size).reshape(bare.bed.shape)
+    ice = gb.Glacier(bare.bed, wedge, bare.x, bare.y)
+    thickness, _ = priors.reference_geometry(ice, by_volume=True)
+    assert wedge[wedge > thickness].sum() <= wedge.sum() / 2 <= wedge[wedge >= thickness].sum()
+    assert thickness > priors.reference_geometry(ice)[0] + 10.0
 
 
 def test_shipped_models_are_found_by_name():
