@@ -22,12 +22,13 @@ from glacierbayes.errors import InputError
 from glacierbayes.glacier import Glacier
 from glacierbayes.observations.observations import Observations
 from glacierbayes.physics.mass_balance import LinearGradient, MassBalance, TemperatureIndex
-from glacierbayes.sites import data_at, derived, keep_function, sample, scope, several, state
+from glacierbayes.sites import bends, data_at, derived, keep_function, sample, scope, several, state
 from glacierbayes.solvers.history import History
 
 __all__ = [
     "Input",
     "at_start",
+    "bends",
     "coupled",
     "creep_of_temperature",
     "data_at",

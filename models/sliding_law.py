@@ -31,6 +31,7 @@ def model(
     thickness, slope = reference = priors.reference_geometry(glacier, by_volume=True)
     factor = priors.SPEED_FACTOR_BESIDE_A_FUNCTION
     creep, sliding = priors.flow(glacier, scale, sliding=True, factor=factor, reference=reference).laws
+    priors.bends("sliding_fraction")
     departure = priors.unknown_function(
         "sliding_departure",
         family,
