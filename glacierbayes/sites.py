@@ -132,8 +132,8 @@ def keep_function(name: str, grid: dict[str, tuple[np.ndarray, str]], weights: s
 def bends(name: str) -> None:
     """Says that the rest of the posterior shifts and tightens along a parameter, one number: NUTS follows it.
 
-    The Gaussian of the rest at seven values of the parameter costs a few hundred gradients each, before the chains
-    start. For one that may be anything while the rest depends on it, as the share of sliding beside an unknown function.
+    The Gaussian of the rest at seven of its values costs a few hundred gradients each, before the chains start. For one
+    that may be anything while the rest depends on it, as the share of sliding beside an unknown function.
     """
     found = _statements.get()
     if found is not None:
