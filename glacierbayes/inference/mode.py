@@ -27,7 +27,7 @@ AGAIN = 0.1  # they lower the potential by this: a line search may have failed a
 SPREAD = 1.5  # of the chains' starts, in standard deviations
 
 
-def find_start(problem: Problem, seed: int, chains: int = 1) -> dict[str, np.ndarray]:
+def find_start(problem: Problem, seed: int, chains: int = 1, follow: bool = True) -> dict[str, np.ndarray]:
     """A mode, a Gaussian that is like the posterior about it, and where chains start, in unconstrained coordinates.
 
     BFGS in coordinates scaled by the prior, in rounds: a little from its centre and from the best of some prior draws,
@@ -40,9 +40,10 @@ def find_start(problem: Problem, seed: int, chains: int = 1) -> dict[str, np.nda
         problem: the model and its data.
         seed: of the prior draws that give centre, scale and starts, and of the chains' starts.
         chains: how many.
+        follow: find the frame of a posterior that bends as well, where the model says that it does.
 
     Returns:
-        "mode"; "mean" and "covariance" of the Gaussian; what `frame_of` takes, where the posterior bends; "starts"
+        "mode"; "mean" and "covariance" of the Gaussian; what `frame_of` takes, where there is a frame; "starts"
         (chain, dimension), overdispersed, in that frame, with their "potentials" and "gradients".
 
     Raises:
@@ -85,14 +86,14 @@ def find_start(problem: Problem, seed: int, chains: int = 1) -> dict[str, np.nda
         mean, covariance = matched(measured, best.x, guess, jax.random.key(seed + 2), pool.map)
         found = {"mode": centre + scale * best.x, "mean": centre + scale * mean}
         found["covariance"] = covariance * np.outer(scale, scale)
-        if problem.bends is not None:
+        if problem.bends is not None and follow:
             means, widths = bend(measured, problem.bends, mean, covariance, jax.random.key(seed + 3), pool.map)
             middle, unit = np.delete(centre, problem.bends), np.delete(scale, problem.bends)
             found["bent_along"] = np.asarray(problem.bends)
             found["bent_nodes"] = centre[problem.bends] + scale[problem.bends] * NODES
             found["bent_means"], found["bent_covariances"] = middle + unit * means, widths * np.outer(unit, unit)
         frame = frame_of(found)
-        within = value_and_grad if problem.bends is None else jax.jit(jax.value_and_grad(in_frame(frame, problem)))
+        within = value_and_grad if "bent_nodes" not in found else jax.jit(jax.value_and_grad(in_frame(frame, problem)))
         start = partial(_start, within, *frame.gaussian(found["mean"], found["covariance"]))
         starts = zip(*pool.map(start, jax.random.split(jax.random.key(seed + 1), chains)), strict=True)
     names = ("starts", "potentials", "gradients")
