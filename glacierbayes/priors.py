@@ -22,13 +22,12 @@ from glacierbayes.errors import InputError
 from glacierbayes.glacier import Glacier
 from glacierbayes.observations.observations import Observations
 from glacierbayes.physics.mass_balance import LinearGradient, MassBalance, TemperatureIndex
-from glacierbayes.sites import bends, data_at, derived, keep_function, sample, scope, several, state
+from glacierbayes.sites import data_at, derived, keep_function, sample, scope, several, state
 from glacierbayes.solvers.history import History
 
 __all__ = [
     "Input",
     "at_start",
-    "bends",
     "coupled",
     "creep_of_temperature",
     "data_at",
@@ -232,7 +231,8 @@ def unknown_function(
         long_name: for the result file.
         lengths: "fixed" or "inferred".
         zero_at: a place, one number an input, at which the function is 0: where it multiplies something unknown, the
-            data cannot tell the levels of the two apart, and a sampler goes up and down between them.
+            data cannot tell the levels of the two apart, and a sampler goes up and down between them. Elsewhere it is a
+            difference of two values then, up to 1.4 times as wide a priori.
 
     Raises:
         InputError: an unknown family, or another word for the lengths.

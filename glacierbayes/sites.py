@@ -32,7 +32,6 @@ class Statements:
         grids: of unknown functions, by name: places and unit of every input.
         weights: names of variables that are weights of a function.
         inputs: where along the input of a function there are data, by the input's name.
-        bends: name of the parameter along which the posterior bends, if one is named.
         scopes: what stands before the names of each glacier's sites, in the order of the glaciers.
     """
 
@@ -41,7 +40,6 @@ class Statements:
     grids: dict[str, dict[str, tuple[np.ndarray, str]]] = field(default_factory=dict)
     weights: list[str] = field(default_factory=list)
     inputs: dict[str, list[float]] = field(default_factory=dict)
-    bends: str | None = None
     scopes: list[str] = field(default_factory=list)
 
 
@@ -127,17 +125,6 @@ def keep_function(name: str, grid: dict[str, tuple[np.ndarray, str]], weights: s
         found.grids[_scope.get() + name] = grid
         if weights is not None:
             found.weights.append(_scope.get() + weights)
-
-
-def bends(name: str) -> None:
-    """Says that the rest of the posterior shifts and tightens along a parameter, one number: NUTS follows it.
-
-    The Gaussian of the rest at seven of its values costs a few hundred gradients each, before the chains start. For one
-    that may be anything while the rest depends on it, as the share of sliding beside an unknown function.
-    """
-    found = _statements.get()
-    if found is not None:
-        found.bends = _scope.get() + name
 
 
 def data_at(name: str, value: float) -> None:

@@ -1,7 +1,7 @@
 """How does sliding depend on the thickness and the slope of the ice?
 
 Weertman's law times an unknown function of both, over creep that is the same everywhere, from surface velocity and
-geodetic mass balance of one glacier. The function is 1 at the reference thickness and slope, where the sampled speed
+geodetic mass balance of one glacier. The factor is 1 at the reference thickness and slope, where the sampled speed
 and share of sliding say how much slides: its shape is what is unknown of it, its level is Weertman's C. Thickness
 enters through a scale, mass balance through its own parameters.
 """
@@ -31,13 +31,12 @@ def model(
     thickness, slope = reference = priors.reference_geometry(glacier, by_volume=True)
     factor = priors.SPEED_FACTOR_BESIDE_A_FUNCTION
     creep, sliding = priors.flow(glacier, scale, sliding=True, factor=factor, reference=reference).laws
-    priors.bends("sliding_fraction")
     departure = priors.unknown_function(
         "sliding_departure",
         family,
         priors.of_the_ice(glacier),
         DEPARTURE,
-        "log of the factor on Weertman's sliding, 1 at the reference",
+        "log of the factor on Weertman's sliding, 0 at the reference",
         lengths,
         zero_at=(thickness * scale, slope),
     )

@@ -13,7 +13,6 @@ import numpy as np
 from scipy.optimize import minimize
 
 from glacierbayes.errors import InputError
-from glacierbayes.inference.frame import NODES, bend, frame_of, in_frame
 from glacierbayes.inference.matched import matched
 from glacierbayes.inference.problem import Problem
 from glacierbayes.inference.workers import cores
@@ -27,7 +26,7 @@ AGAIN = 0.1  # they lower the potential by this: a line search may have failed a
 SPREAD = 1.5  # of the chains' starts, in standard deviations
 
 
-def find_start(problem: Problem, seed: int, chains: int = 1, follow: bool = True) -> dict[str, np.ndarray]:
+def find_start(problem: Problem, seed: int, chains: int = 1) -> dict[str, np.ndarray]:
     """A mode, a Gaussian that is like the posterior about it, and where chains start, in unconstrained coordinates.
 
     BFGS in coordinates scaled by the prior, in rounds: a little from its centre and from the best of some prior draws,
@@ -40,11 +39,10 @@ def find_start(problem: Problem, seed: int, chains: int = 1, follow: bool = True
         problem: the model and its data.
         seed: of the prior draws that give centre, scale and starts, and of the chains' starts.
         chains: how many.
-        follow: find the frame of a posterior that bends as well, where the model says that it does.
 
     Returns:
-        "mode"; "mean" and "covariance" of the Gaussian; what `frame_of` takes, where there is a frame; "starts"
-        (chain, dimension), overdispersed, in that frame, with their "potentials" and "gradients".
+        "mode"; "mean" and "covariance" of the Gaussian; "starts" (chain, dimension), overdispersed, with their
+        "potentials" and "gradients".
 
     Raises:
         InputError: nowhere are the density and its gradient numbers.
@@ -68,6 +66,14 @@ def find_start(problem: Problem, seed: int, chains: int = 1, follow: bool = True
     def descend(w: np.ndarray, iterations: int) -> Any:
         return minimize(target, w, jac=True, method="BFGS", options={"gtol": 0.05, "maxiter": iterations})
 
+    def start(key: jax.Array) -> tuple[np.ndarray, float, np.ndarray]:
+        away, step = root @ np.asarray(jax.random.normal(key, centre.shape)), SPREAD
+        while True:  # nearer to the mean where the solve failed
+            value, gradient = target(mean + step * away)
+            if value < HEIGHT or step < 1e-3:
+                return centre + scale * (mean + step * away), value, gradient / scale
+            step /= 2
+
     with ThreadPoolExecutor(cores()) as pool:
         potential = jax.jit(problem.potential)
         heights = np.array(list(pool.map(lambda z: float(potential(jnp.asarray(z))), prior[:TRIED])))
@@ -84,32 +90,17 @@ def find_start(problem: Problem, seed: int, chains: int = 1, follow: bool = True
             height, best = best.fun, descend(best.x, LAST)
         guess = laplace(lambda w: target(w)[1], best.x, pool.map)
         mean, covariance = matched(measured, best.x, guess, jax.random.key(seed + 2), pool.map)
-        found = {"mode": centre + scale * best.x, "mean": centre + scale * mean}
-        found["covariance"] = covariance * np.outer(scale, scale)
-        if problem.bends is not None and follow:
-            means, widths = bend(measured, problem.bends, mean, covariance, jax.random.key(seed + 3), pool.map)
-            middle, unit = np.delete(centre, problem.bends), np.delete(scale, problem.bends)
-            found["bent_along"] = np.asarray(problem.bends)
-            found["bent_nodes"] = centre[problem.bends] + scale[problem.bends] * NODES
-            found["bent_means"], found["bent_covariances"] = middle + unit * means, widths * np.outer(unit, unit)
-        frame = frame_of(found)
-        within = value_and_grad if "bent_nodes" not in found else jax.jit(jax.value_and_grad(in_frame(frame, problem)))
-        start = partial(_start, within, *frame.gaussian(found["mean"], found["covariance"]))
+        root = np.linalg.cholesky(covariance)
         starts = zip(*pool.map(start, jax.random.split(jax.random.key(seed + 1), chains)), strict=True)
-    names = ("starts", "potentials", "gradients")
-    return found | dict(zip(names, map(np.array, starts), strict=True))
-
-
-def _start(
-    value_and_grad: Callable, mean: np.ndarray, covariance: np.ndarray, key: jax.Array
-) -> tuple[np.ndarray, float, np.ndarray]:
-    """Where a chain starts in its frame, its potential and the gradient there."""
-    away, step = np.linalg.cholesky(covariance) @ np.asarray(jax.random.normal(key, mean.shape)), SPREAD
-    while True:  # nearer to the mean where the solve failed
-        value, gradient = value_and_grad(jnp.asarray(mean + step * away))
-        if (np.isfinite(value) and np.all(np.isfinite(gradient))) or step < 1e-3:
-            return mean + step * away, float(value), np.asarray(gradient)
-        step /= 2
+    starts, potentials, slopes = map(np.array, starts)
+    return {
+        "mode": centre + scale * best.x,
+        "mean": centre + scale * mean,
+        "covariance": covariance * np.outer(scale, scale),
+        "starts": starts,
+        "potentials": potentials,
+        "gradients": slopes,
+    }
 
 
 def _nowhere(density: bool) -> str:

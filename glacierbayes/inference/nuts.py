@@ -23,7 +23,6 @@ from numpyro.infer.hmc_util import IntegratorState, build_tree, euclidean_kineti
 
 from glacierbayes.inference.adaptation import Moments, StepSize, renewals
 from glacierbayes.inference.chunks import chunk_path, finished_chunks, read_arrays, write_arrays
-from glacierbayes.inference.frame import frame_of, in_frame
 from glacierbayes.inference.integrator import STAGES, three_stages
 from glacierbayes.inference.prior import draw_prior
 from glacierbayes.inference.problem import Problem
@@ -48,7 +47,7 @@ class State(NamedTuple):
     Attributes:
         key: of the next transition.
         position: transitions so far.
-        z, gradient: unconstrained parameters in the chain's frame, and the gradient of the potential there.
+        z, gradient: unconstrained parameters, and the gradient of the potential there.
         potential, energy: without and with the momentum.
         n_steps, depth: gradients and doublings of the last trajectory.
         acceptance, diverging: of the last trajectory.
@@ -86,17 +85,14 @@ class Chain:
 
     def __init__(self, problem: Problem, warmup: int, start: dict[str, np.ndarray]):
         """Compiles nothing yet."""
-        self.problem, self.warmup, self.start, self.frame = problem, warmup, start, frame_of(start)
-        mean, covariance = self.frame.gaussian(start["mean"], start["covariance"])
-        self.mean, self.covariance = jnp.asarray(mean), jnp.asarray(covariance)
-        self.root = jnp.linalg.cholesky(self.covariance)
-        self.potential = in_frame(self.frame, problem)
+        self.problem, self.warmup, self.start = problem, warmup, start
+        self.root = jnp.linalg.cholesky(jnp.asarray(start["covariance"]))
         split = Split(problem)
         # where nothing is cheap there is nothing to refresh; where all is, trajectories do
         self._split = split if 0 < split.cheap.size < problem.dimension else None
         # a program of its own: the search for the mode has compiled it
-        self._gradient = jax.jit(jax.value_and_grad(self.potential))
-        self._move = jax.jit(partial(_transition, self.potential))
+        self._gradient = jax.jit(jax.value_and_grad(problem.potential))
+        self._move = jax.jit(partial(_transition, problem.potential))
         self._refresh = jax.jit(self._refreshed)
         self._learn = jax.jit(self._adapted)
         self._witness: Callable | None = None
@@ -120,7 +116,7 @@ class Chain:
             diverging=jnp.zeros((), bool),
             step_size=jnp.exp(search.log_step),
             search=search,
-            covariance=self.covariance,
+            covariance=jnp.asarray(self.start["covariance"]),
             before=none,
             since=none,
         )
@@ -129,34 +125,30 @@ class Chain:
         """One transition."""
         moved = self._move(state)
         if self._split is not None and int(moved.position) % _period(float(state.step_size)) == 0:
-            z = self.frame.place(self._refresh(moved, 1)[0])
+            z, _ = self._refresh(moved, 1)
             potential, gradient = self._gradient(z)
             moved = moved._replace(z=z, potential=potential, gradient=gradient, n_steps=moved.n_steps + 1)
         return self._learn(state, moved)
 
     def kept(self, state: State) -> tuple[Array, Array]:
-        """The problem's vector that is written of a state, and its potential: what enters no run is drawn once more.
+        """The draw that is written of a state, and its potential: the parameters that enter no run are drawn once more.
 
         The trajectory goes on from where it was, so this costs a run and no gradient: a thirtieth of a draw of Aletsch
         at 200 m, where 1060 draws of the discrepancy are then worth 934 and not 442.
         """
-        if self._split is not None:
-            return self._refresh(state, 2)
-        return self.frame.position(state.z), state.potential + self.frame.log_volume(state.z)
+        return (state.z, state.potential) if self._split is None else self._refresh(state, 2)
 
     def _refreshed(self, state: State, stream: int | Array) -> tuple[Array, Array]:
         """The two refreshes of one state, the chain's and that of what is written, have streams of their own."""
         assert self._split is not None
-        z = self.frame.position(state.z)
-        covariance = self.frame.spread(state.covariance, jnp.asarray(self.start["covariance"]))
-        return refreshed(self._split, jax.random.fold_in(state.key, stream), z, covariance)
+        return refreshed(self._split, jax.random.fold_in(state.key, stream), state.z, state.covariance)
 
     def _adapted(self, old: State, new: State) -> State:
         """The state after a transition with what it has taught, while the chain warms up."""
         warming = new.position <= self.warmup
         renewed = jnp.any(new.position == renewals(self.warmup))
         # in coordinates in which the first guess is 1
-        draw = solve_triangular(self.root, new.z - self.mean, lower=True)
+        draw = solve_triangular(self.root, new.z - self.start["mean"], lower=True)
         since = old.since.and_draw(draw, self.root.T @ new.gradient)
 
         def learnt_covariance() -> Array:
@@ -179,7 +171,7 @@ class Chain:
         if self._witness is None:
 
             def potential(z: Any) -> Any:
-                value = self.potential(z)
+                value = self.problem.potential(z)
                 jax.debug.callback(self._count, jnp.isfinite(value))
                 return value
 
@@ -267,7 +259,7 @@ def run_chain(problem: Problem, chain: int, folder: Path, settings: dict[str, An
             kept = i >= warmup
             failed = bool(state.diverging) and kept and sampler.met_failed_solve(before)
             divergences += int(bool(state.diverging) and kept and not failed)
-            z, potential = sampler.kept(state) if kept else (None, state.potential)
+            z, potential = sampler.kept(state) if kept else (state.z, state.potential)
             row = {"diverging": bool(state.diverging) and not failed, "solver_failed": failed}
             row |= {
                 "energy": state.energy,

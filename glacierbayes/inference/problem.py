@@ -29,7 +29,6 @@ class Problem:
         unravel: of a vector, its unconstrained sites by name.
         observed: names of the observed sites.
         statements: what the model says of itself (`sites.state`), and units by name.
-        bends: where in the vector the parameter is along which the model says that its posterior bends, or None.
     """
 
     def __init__(self, model: Callable, glacier: Any, observations: Any, options: dict[str, Any]):
@@ -74,16 +73,6 @@ class Problem:
         }
         flat, self.unravel = ravel_pytree(template)
         self.dimension = flat.shape[0]
-        self.bends = self._place_of(found.bends)
-
-    def _place_of(self, name: str | None) -> int | None:
-        """Where in the vector a site is that has one number."""
-        if name is None:
-            return None
-        if self.shapes.get(name) != ():
-            raise InputError(f'priors.bends("{name}"): expected a sampled number, one of {", ".join(self.names)}')
-        places = self.unravel(jnp.arange(self.dimension, dtype=float))
-        return int(places[name])
 
     def _trace(self, model: Callable) -> dict[str, dict]:
         return handlers.trace(model).get_trace(*self.arguments, **self.options)

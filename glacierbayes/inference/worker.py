@@ -64,8 +64,7 @@ def work(task: dict[str, Any], say: Callable[[dict[str, Any]], None]) -> None:
     folder, settings = task["folder"], task["settings"]
     match task["job"]:
         case "start":
-            found = find_start(problem, settings["seed"], settings["chains"], follow=settings["method"] == "nuts")
-            write_arrays(folder / "start.npz", found)
+            write_arrays(folder / "start.npz", find_start(problem, settings["seed"], settings["chains"]))
         case "nuts":
             run_chain(problem, task["chain"], folder, settings, say)
         case "svi":
