@@ -19,10 +19,11 @@ from numpyro.distributions.transforms import AffineTransform
 from glacierbayes import constants, laws
 from glacierbayes.distributions import fraction, inverse_gamma, lognormal
 from glacierbayes.errors import InputError
+from glacierbayes.geometry import coupling_number, reference_geometry, thickness_and_slope
 from glacierbayes.glacier import Glacier
 from glacierbayes.observations.observations import Observations
 from glacierbayes.physics.mass_balance import LinearGradient, MassBalance, TemperatureIndex
-from glacierbayes.sites import data_at, derived, keep_function, sample, scope, several, state
+from glacierbayes.sites import data_at, derived, keep_field, keep_function, sample, scope, several, state
 from glacierbayes.solvers.history import History
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "flow",
     "fraction",
     "inverse_gamma",
+    "keep_field",
     "keep_function",
     "linear_gradient",
     "lognormal",
@@ -54,7 +56,6 @@ __all__ = [
     "with_temperature",
 ]
 
-LEAST_ICE = 5.0  # m; glaciers have more somewhere
 USUAL_BALANCE = -0.5  # m w.e. per year, where none was observed
 
 
@@ -63,43 +64,6 @@ USUAL_BALANCE = -0.5  # m w.e. per year, where none was observed
 # With both a corrected law moves Aletsch faster than 500 m per year in one draw of the prior in a hundred
 # (`experiments/prior_predictive.py`).
 SPEED_FACTOR, SPEED_FACTOR_BESIDE_A_FUNCTION = 4.0, 2.5
-
-
-def thickness_and_slope(glacier: Glacier) -> tuple[np.ndarray, np.ndarray]:
-    """(y, x), m and 1; the slope of the surface is that over three cells. Numbers, though a model is being traced."""
-    with jax.ensure_compile_time_eval():
-        thickness, surface = np.asarray(glacier.thickness), np.asarray(glacier.surface)
-        dy, dx = np.gradient(surface, float(glacier.dy), float(glacier.dx))
-    return thickness, np.hypot(dx, dy)
-
-
-def reference_geometry(glacier: Glacier, by_volume: bool = False) -> tuple[float, float]:
-    """Thickness (m) and slope at which the reference speed is stated: medians over ice thicker than 50 m.
-
-    The slope is that of the surface over three cells, so that it is no noise of the elevation model.
-
-    Args:
-        glacier: before any scaling; not traced.
-        by_volume: half of the volume is in thicker ice, in the place of half of the area. A velocity says most of thick
-            ice, which is fast; where a function of thickness is not known, its speed elsewhere is uncertain.
-
-    Raises:
-        InputError: no ice, or none that is thick enough to flow.
-    """
-    thickness, slope = thickness_and_slope(glacier)
-    thick = thickness > 50.0
-    thick = thick if thick.any() else thickness > 0
-    if not thick.any():
-        raise InputError("priors: the glacier has no ice, and so no reference thickness")
-    if thickness.max() < LEAST_ICE:
-        raise InputError(
-            f"priors: the thickest ice has {thickness.max():.3g} m, and {LEAST_ICE:g} m is the least that flows; "
-            "the thickness of a Glacier is in m"
-        )
-    depth, slope = np.sort(thickness[thick]), slope[thick]
-    volume = np.cumsum(depth)
-    median = depth[np.searchsorted(volume, volume[-1] / 2)] if by_volume else np.median(depth)
-    return float(median), float(np.median(slope))
 
 
 @overload
@@ -171,20 +135,18 @@ def coupled(law: laws.FlowLaw, thicknesses: Any) -> laws.FlowLaw:
 
     Args:
         law: the whole of it.
-        thicknesses: None for the local slope, a number, or "inferred": in valley glaciers 1 to 3 (Kamb and Echelmeyer
-            1986, doi 10.3189/S0022143000015604).
+        thicknesses: None for the local slope, a number, or "inferred" (`geometry.coupling_number`).
 
     Raises:
         InputError: another word, or a number that is not above 0.
     """
-    if thicknesses is None:
+    number = coupling_number(thicknesses)
+    if number is None:
         return law
     if thicknesses == "inferred":
         name = "length over which the slope is averaged, in ice thicknesses"
-        return laws.Coupled(law, sample("coupling_thicknesses", lognormal(1.7, 1.6), "1", name))
-    if not isinstance(thicknesses, int | float) or not thicknesses > 0:
-        raise InputError(f'option coupling is {thicknesses!r}, expected a number of ice thicknesses or "inferred"')
-    return laws.Coupled(law, thicknesses)
+        return laws.Coupled(law, sample("coupling_thicknesses", lognormal(number, 1.6), "1", name))
+    return laws.Coupled(law, number)
 
 
 # Unknown functions --------------------------------------------------------------------------------------------
@@ -266,12 +228,17 @@ def _places(along: Input, count: int) -> np.ndarray:
     return np.round(places, 2 - int(np.floor(np.log10(step))))
 
 
-def of_the_ice(glacier: Glacier) -> tuple[Input, Input]:
+def of_the_ice(glacier: Glacier, coupling: Any = None) -> tuple[Input, Input]:
     """Thickness and slope as inputs, over what the glacier has; lengths of half the range.
 
     Thickness to one and a half times the thickest ice, for the thickness is uncertain; slope to the 99th percentile.
+
+    Args:
+        glacier: not traced.
+        coupling: over how many thicknesses the law's slope is averaged, as `coupled` takes it.
     """
-    thickness, slope = thickness_and_slope(glacier)
+    thickness, slope = thickness_and_slope(glacier, coupling)
+    keep_field("slope", slope, "1", "slope of the surface that the unknown function is given")
     slope = slope[thickness > 0]
     if slope.size == 0:
         raise InputError("priors: the glacier has no ice, and so no range of thickness and slope")

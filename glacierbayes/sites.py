@@ -32,6 +32,7 @@ class Statements:
         grids: of unknown functions, by name: places and unit of every input.
         weights: names of variables that are weights of a function.
         inputs: where along the input of a function there are data, by the input's name.
+        fields: of a glacier, by name: values (y, x), unit and long name.
         scopes: what stands before the names of each glacier's sites, in the order of the glaciers.
     """
 
@@ -40,6 +41,7 @@ class Statements:
     grids: dict[str, dict[str, tuple[np.ndarray, str]]] = field(default_factory=dict)
     weights: list[str] = field(default_factory=list)
     inputs: dict[str, list[float]] = field(default_factory=dict)
+    fields: dict[str, tuple[np.ndarray, str, str]] = field(default_factory=dict)
     scopes: list[str] = field(default_factory=list)
 
 
@@ -132,6 +134,13 @@ def data_at(name: str, value: float) -> None:
     found = _statements.get()
     if found is not None:
         found.inputs.setdefault(name, []).append(value)
+
+
+def keep_field(name: str, values: np.ndarray, units: str, long_name: str) -> None:
+    """Keeps a field (y, x) of the glacier in the result, with its grid."""
+    found = _statements.get()
+    if found is not None:
+        found.fields[_scope.get() + name] = (values, units, long_name)
 
 
 def _describe(name: str, units: str, long_name: str) -> None:

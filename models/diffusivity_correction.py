@@ -27,7 +27,7 @@ def model(
     glacier = priors.at_start(glacier, observations, start)
     scale = priors.thickness_scale()
     flow = priors.flow(glacier, scale, sliding=True, factor=priors.SPEED_FACTOR_BESIDE_A_FUNCTION)
-    inputs = priors.of_the_ice(glacier)
+    inputs = priors.of_the_ice(glacier, coupling)
     departure = priors.unknown_function(
         "flow_departure", family, inputs, DEPARTURE, "log of the factor on diffusivity and surface velocity", lengths
     )

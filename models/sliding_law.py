@@ -2,14 +2,18 @@
 
 Weertman's law times an unknown function of both, over creep that is the same everywhere, from surface velocity and
 geodetic mass balance of one glacier. The factor is 1 at the reference thickness and slope, where the sampled speed
-and share of sliding say how much slides: its shape is what is unknown of it, its level is Weertman's C. Thickness
-enters through a scale, mass balance through its own parameters.
+and share of sliding say how much slides: its shape is what is unknown of it, its level is Weertman's C. The slope
+is one that ice feels, averaged over two thicknesses. Thickness enters through a scale, mass balance through its own
+parameters.
 """
 
 import glacierbayes as gb
 from glacierbayes import priors
 
 DEPARTURE = 0.7  # of the logarithm: a factor of 2 either way is usual, one of 4 is not
+# In valley glaciers 1 to 3 (Kamb and Echelmeyer 1986). Ice does not feel the slope of a single cell: without an average
+# thick ice has to smooth the surface in the first years, and the function makes up for what is left.
+COUPLING = 2.0
 
 
 def model(
@@ -18,7 +22,7 @@ def model(
     *,
     family="gaussian_process",
     lengths="fixed",
-    coupling=None,
+    coupling=COUPLING,
     balance="auto",
     start=2000.0,
     end=2020.0,
@@ -28,13 +32,13 @@ def model(
     and end (decimal years)."""
     glacier = priors.at_start(glacier, observations, start)
     scale = priors.thickness_scale()
-    thickness, slope = reference = priors.reference_geometry(glacier, by_volume=True)
+    thickness, slope = reference = priors.reference_geometry(glacier, by_volume=True, coupling=coupling)
     factor = priors.SPEED_FACTOR_BESIDE_A_FUNCTION
     creep, sliding = priors.flow(glacier, scale, sliding=True, factor=factor, reference=reference).laws
     departure = priors.unknown_function(
         "sliding_departure",
         family,
-        priors.of_the_ice(glacier),
+        priors.of_the_ice(glacier, coupling),
         DEPARTURE,
         "log of the factor on Weertman's sliding, 0 at the reference",
         lengths,

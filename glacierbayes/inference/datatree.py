@@ -112,7 +112,7 @@ def build_tree(
             for name, value in problem.observed_values().items()
         }
     )
-    constants = [_constants(scope, *one, coords) for scope, one in glaciers.items()]
+    constants = [_constants(scope, *one, coords, stated) for scope, one in glaciers.items()]
     tree["constant_data"] = xr.merge(constants, combine_attrs="override", compat="identical", join="exact")
     return xr.DataTree.from_dict(tree, name="glacierbayes")
 
@@ -177,13 +177,17 @@ def _coordinates(scope: str, observations: Observations) -> dict[str, Any]:
     return coords
 
 
-def _constants(scope: str, glacier: Glacier, observations: Observations, coords: dict[str, Any]) -> xr.Dataset:
+def _constants(
+    scope: str, glacier: Glacier, observations: Observations, coords: dict[str, Any], stated: Statements
+) -> xr.Dataset:
     """Grid and standard errors of one glacier."""
     grid = {
         "bed": (glacier.bed, "m", "bed elevation of the named thickness product"),
         "thickness": (glacier.thickness, "m", "ice thickness of the named product"),
         "mask": (np.asarray(glacier.mask, "int8"), "1", "outline"),
     } | {f"field_{name}": (value, "unstated", name) for name, value in glacier.fields.items()}
+    kept = {_split(name, stated): one for name, one in stated.fields.items()}
+    grid |= {name: one for (own, name), one in kept.items() if own == scope}
     dataset = xr.Dataset(
         {n: (("y", "x"), np.asarray(v), {"units": u, "long_name": label}) for n, (v, u, label) in grid.items()},
         coords={

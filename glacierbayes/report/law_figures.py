@@ -105,12 +105,9 @@ def _maps(part: SubFigure, after: xr.DataArray, before: xr.DataArray, ice: dict[
 
 def _ice(grid: xr.Dataset) -> dict[str, np.ndarray]:
     """Thickness, slope and the glacier's fields in every cell with ice; nothing where the draws hold no grid."""
-    if not {"thickness", "bed"} <= set(grid.data_vars):
+    if "thickness" not in grid:
         return {}
     thickness = grid["thickness"].values
-    surface = grid["bed"].values + thickness
-    dy, dx = np.gradient(surface, grid["y"].values, grid["x"].values)
     there = thickness > 0
-    fields = {str(n).removeprefix("field_"): grid[n].values for n in grid.data_vars if str(n).startswith("field_")}
-    fields |= {"thickness": thickness, "slope": np.hypot(dx, dy)}
+    fields = {str(n).removeprefix("field_"): v.values for n, v in grid.data_vars.items() if v.dims == ("y", "x")}
     return {name: values[there] for name, values in fields.items()}
