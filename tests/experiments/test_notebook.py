@@ -27,3 +27,5 @@ def test_the_notebook_runs(tmp_path, monkeypatch, data_dir):
             assert set(parameters) <= set(names)
             names |= parameters
     assert len(names["table"]) == 30 and names["table"]["cells"].sum() > 0
+    slope = names["draws"]["constant_data"]["slope"]
+    assert slope.dims == ("y", "x") and slope.attrs["units"] == "1"

@@ -47,6 +47,19 @@ def test_mass_is_kept_and_none_is_negative(solver):
     assert history.ok and history.mass_error < 1e-12 and np.min(history.thickness) >= 0.0
 
 
+def test_a_function_is_given_the_slope_that_range_reference_and_figure_are_of():
+    ice = rough(7)
+    plain = gb.simulate(ice, Coupled(LAW, 2.0), None, YEARS)
+    steep = LAW * gb.laws.Correction(lambda thickness, slope: jnp.log(slope))
+    with_slope = gb.simulate(ice, Coupled(steep, 2.0), None, YEARS)
+    without, multiplied = (np.hypot(*one.surface_velocity(YEARS[0])) for one in (plain, with_slope))
+    thickness, slope = gb.priors.thickness_and_slope(ice, 2.0)
+    there = (thickness > 10.0) & (without > 1e-3)
+    assert there.sum() > 50
+    assert np.allclose(multiplied[there] / without[there], slope[there], rtol=1e-6)
+    assert not np.allclose(slope[there], gb.priors.thickness_and_slope(ice)[1][there], rtol=0.05)
+
+
 def test_x_and_y_are_alike():
     one = rough(5)
     other = gb.Glacier(np.asarray(one.bed).T, np.asarray(one.thickness).T, one.y, one.x)
