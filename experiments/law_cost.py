@@ -2,7 +2,8 @@
 
 Twenty years without balance. The network has two hidden layers of 16 tanh and takes thickness and slope at every face;
 "in every stage" has it evaluated wherever the flux is, as a `FlowLaw` written by hand does. Then the families of
-unknown functions, of thickness and slope as `diffusivity_correction` has them.
+unknown functions, of thickness and slope as `diffusivity_correction` has them, and at a slope that is averaged over
+two thicknesses, as in `sliding_law`; Glen's law at that slope for comparison.
 
     python experiments/law_cost.py DIRECTORY --resolutions 400 200 100
 """
@@ -76,17 +77,23 @@ def main() -> None:
         print(f"{resolution:g} m: Glen's law {base[0]:.3f} s, gradient {base[1]:.3f} s", flush=True)
         cost = seconds(run, GLEN * network) / base[0], seconds(gradient, GLEN * network) / base[1]
         print(f"{resolution:g} m: as a factor {cost[0]:.2f} times a run, {cost[1]:.2f} a gradient", flush=True)
+        averaged = gb.laws.Coupled(GLEN, 2.0)
+        cost = seconds(run, averaged) / base[0], seconds(gradient, averaged) / base[1]
+        print(f"{resolution:g} m: Glen's law, slope averaged {cost[0]:.2f} times a run, {cost[1]:.2f} a gradient")
         for name, family in priors.FAMILIES.items():
             inputs = priors.of_the_ice(glacier)
             of = family(tuple((i.low, i.high) for i in inputs), 0.7, tuple(i.length for i in inputs))
             weights = jnp.asarray(0.3 * rng.normal(size=of.size))
 
-            def with_function(weights, last=last, of=of):
-                return last(GLEN * gb.laws.Correction(gb.laws.Function(of, weights)))
+            for thicknesses, said in ((None, ""), (2.0, ", slope averaged")):
 
-            both = jax.jit(with_function), jax.jit(jax.grad(lambda w, f=with_function: jnp.sum(f(w) ** 2)))
-            cost = tuple(seconds(function, weights) / b for function, b in zip(both, base, strict=True))
-            print(f"{resolution:g} m: {name} {cost[0]:.2f} times a run, {cost[1]:.2f} a gradient", flush=True)
+                def with_function(weights, last=last, of=of, thicknesses=thicknesses):
+                    law = GLEN * gb.laws.Correction(gb.laws.Function(of, weights))
+                    return last(priors.coupled(law, thicknesses))
+
+                both = jax.jit(with_function), jax.jit(jax.grad(lambda w, f=with_function: jnp.sum(f(w) ** 2)))
+                cost = tuple(seconds(function, weights) / b for function, b in zip(both, base, strict=True))
+                print(f"{resolution:g} m: {name}{said} {cost[0]:.2f} times a run, {cost[1]:.2f} a gradient", flush=True)
         apart = jnp.sqrt(jnp.mean((run(GLEN * network) - run(EveryStage(network))) ** 2))
         slow = seconds(run, EveryStage(network)) / base[0]
         print(f"{resolution:g} m: in every stage {slow:.1f} times a run, {apart:.4f} m rms apart", flush=True)
