@@ -59,15 +59,57 @@ def averaged(thickness: Any, surface: Any, dx: Any, dy: Any, thicknesses: Array)
     """
     weight = thickness + LEAST_WEIGHT
     slopes = at_centres(thickness, surface, dx, dy)
-    fields = jnp.stack([weight * slopes[0], weight * slopes[1], weight], -1)
+    fields = jnp.stack([weight * slopes[0], weight * slopes[1], weight])
 
-    def along(fields: Array, axis: int) -> Array:
-        h = jnp.moveaxis(thickness, axis, -1)
-        width = dy if axis == 0 else dx
-        beside = (thicknesses * 0.5 * (h[:, 1:] + h[:, :-1]) / width) ** 2
-        low, high = (jnp.pad(beside, [(0, 0), ends]) for ends in ((1, 0), (0, 1)))
-        solved = lax.linalg.tridiagonal_solve(-low, 1 + low + high, -high, jnp.moveaxis(fields, axis, 1))
-        return jnp.moveaxis(solved, 1, axis)
+    def beside(h: Array, width: Any) -> Array:
+        return (thicknesses * 0.5 * (h[1:] + h[:-1]) / width) ** 2
 
-    mean = along(along(fields, 0), 1) + along(along(fields, 1), 0)
-    return (mean[..., 0] ** 2 + mean[..., 1] ** 2) / mean[..., 2] ** 2
+    along_y, along_x = beside(thickness, dy), beside(thickness.T, dx)
+
+    def over_y(fields: Array) -> Array:
+        return _averaged_along(fields, along_y)
+
+    def over_x(fields: Array) -> Array:
+        return _averaged_along(fields.swapaxes(1, 2), along_x).swapaxes(1, 2)
+
+    mean = over_x(over_y(fields)) + over_y(over_x(fields))
+    return (mean[0] ** 2 + mean[1] ** 2) / mean[2] ** 2
+
+
+def _averaged_along(fields: Float[Array, "k n m"], beside: Float[Array, "between m"]) -> Float[Array, "k n m"]:
+    """f' of f' - (L^2 f')' = f along n.
+
+    A matrix of three diagonals that is its own transpose, so that a derivative is one more solve with it.
+
+    Args:
+        fields: f, several at once.
+        beside: square of L over the distance, between neighbours.
+    """
+    none = jnp.zeros_like(beside[:1])
+    low, high = jnp.concatenate([none, beside]), jnp.concatenate([beside, none])
+
+    def applied(mean: Array) -> Array:
+        exchange = beside * jnp.diff(mean, axis=1)
+        edge = jnp.zeros_like(mean[:, :1])
+        return mean + jnp.concatenate([edge, exchange], 1) - jnp.concatenate([exchange, edge], 1)
+
+    def solved(_: Any, fields: Array) -> Array:
+        # Gauss's elimination, all lines side by side; it needs no pivots. On the CPU a third of the time of
+        # `lax.linalg.tridiagonal_solve`, which takes line after line.
+        def down(above: tuple[Array, Array], row: tuple[Array, Array, Array]) -> Any:
+            (share, mean), (low, high, field) = above, row
+            per = 1 / (1 + high + low * (1 - share))
+            now = high * per, (field + low * mean) * per
+            return now, now
+
+        def up(below: Array, row: tuple[Array, Array]) -> tuple[Array, Array]:
+            share, mean = row
+            mean = mean + share * below
+            return mean, mean
+
+        rows = low, high, fields.swapaxes(0, 1)
+        nothing = jnp.zeros_like(rows[2][0])
+        _, eliminated = lax.scan(down, (none[0], nothing), rows)
+        return lax.scan(up, nothing, eliminated, reverse=True)[1].swapaxes(0, 1)
+
+    return lax.custom_linear_solve(applied, fields, solved, symmetric=True)
