@@ -13,7 +13,7 @@ from glacierbayes.glacier import Glacier
 from glacierbayes.physics.slope import averaged
 
 LEAST_ICE = 5.0  # m; glaciers have more somewhere
-# In valley glaciers 1 to 3 (Kamb and Echelmeyer 1986, doi 10.3189/S0022143000015604).
+# In valley glaciers 1 to 3 (Kamb and Echelmeyer 1986, doi 10.3189/S0022143000015604); their geometric mean.
 USUAL_COUPLING = 1.7
 
 
