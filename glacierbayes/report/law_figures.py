@@ -104,7 +104,7 @@ def _maps(part: SubFigure, after: xr.DataArray, before: xr.DataArray, ice: dict[
 
 
 def _ice(grid: xr.Dataset) -> dict[str, np.ndarray]:
-    """Every field of the grid, as the slope that a model kept, in cells with ice; nothing where the draws hold no grid."""
+    """Every field of the grid in cells with ice, a slope if the model kept one; nothing where draws hold no grid."""
     if "thickness" not in grid:
         return {}
     thickness = grid["thickness"].values
