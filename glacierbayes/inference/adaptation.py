@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-FIRST_STEP = 1.2  # the approximation at the mode is a good guess
+FIRST_STEP = 1.2  # the Gaussian that chains start from is a good guess
 # In posterior standard deviations: a normal is drawn from in steps of 1.8 with a third fewer than in steps of 1.4.
 # Where a scale of the errors is small all else is narrow, and long steps seldom get there; refreshes do. The least of
 # the effective numbers of 2 x 700 draws of Aletsch at 400 m: 407 with 1.8, 327 with 1.5.

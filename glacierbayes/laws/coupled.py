@@ -51,26 +51,37 @@ def uncoupled(law: FlowLaw) -> tuple[FlowLaw, Array | None]:
 
 
 class Displaced(FlowLaw):
-    """A law at a slope squared that differs from that of the points: within a step by a fixed amount.
+    """A law at a slope squared that differs from that of the points, within a step: a share of it and some more.
 
     Attributes:
         law: the law.
-        more: what is added to the slope squared; the sum is at least `least`.
+        share: of the slope squared of the points.
+        more: what is added to it.
     """
 
     law: FlowLaw
+    share: Float[Array, " points"]
     more: Float[Array, " points"]
-    least: float = eqx.field(static=True)
 
     def mobility(self, ice: LocalIce) -> tuple[Array, Array]:
         """The law's, there."""
         return self.law.mobility(self._there(ice))
 
     def transpose(self, ice: LocalIce, cotangent: Array) -> tuple[Displaced, Array, Array]:
-        """The law's; none for the slope where it is held."""
+        """The law's."""
         of_law, of_thickness, of_slope = self.law.transpose(self._there(ice), cotangent)
-        of_slope = jnp.where(ice.slope_squared + self.more > self.least, of_slope, 0.0)
-        return Displaced(of_law, of_slope, self.least), of_thickness, of_slope
+        return Displaced(of_law, of_slope * ice.slope_squared, of_slope), of_thickness, of_slope * self.share
 
     def _there(self, ice: LocalIce) -> LocalIce:
-        return LocalIce(ice.thickness, jnp.maximum(ice.slope_squared + self.more, self.least), ice.fields)
+        return LocalIce(ice.thickness, self.share * ice.slope_squared + self.more, ice.fields)
+
+
+def displaced(law: FlowLaw, here: Array, felt: Array) -> Displaced:
+    """A law that feels a slope squared `felt` where that of the points is `here`, both above 0.
+
+    As that changes within the step, what is felt follows it by the same amount, or, where it is gentler, in the same
+    proportion: of what one cell tilts its average feels little, and by the same amount a rough surface would be stiff
+    without being so, with four times the stages on Aletsch at 200 m.
+    """
+    share = jnp.minimum(felt / here, 1.0)
+    return Displaced(law, share, felt - share * here)

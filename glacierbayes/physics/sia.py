@@ -22,7 +22,7 @@ from jaxtyping import Array, Bool, Float
 
 from glacierbayes import constants
 from glacierbayes.laws.base import FlowLaw, LocalIce, closed
-from glacierbayes.laws.coupled import Displaced, uncoupled
+from glacierbayes.laws.coupled import displaced, uncoupled
 from glacierbayes.physics import pointwise
 from glacierbayes.physics.layout import Layout, padded
 from glacierbayes.physics.mass_balance import MassBalance
@@ -154,7 +154,7 @@ class ShallowIce(eqx.Module):
 
         def near(law: FlowLaw, ice: LocalIce, felt: Array) -> FlowLaw:
             law = closed(law.near(LocalIce(ice.thickness, felt + FLAT), around, transposed))
-            return Displaced(law, felt + FLAT - ice.slope_squared, FLAT)
+            return displaced(law, ice.slope_squared, felt + FLAT)
 
         felt_x, felt_y = self.layout.at_faces(self._felt(thickness, self.thicknesses))
         return Laws(near(self.laws.x, x, felt_x), near(self.laws.y, y, felt_y))
