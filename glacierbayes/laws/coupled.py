@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -80,8 +79,8 @@ def displaced(law: FlowLaw, here: Array, felt: Array) -> Displaced:
     """A law that feels a slope squared `felt` where that of the points is `here`, both above 0.
 
     As that changes within the step, what is felt follows it by the same amount, or, where it is gentler, in the same
-    proportion: of what one cell tilts its average feels little, and by the same amount a rough surface would be stiff
-    without being so, with four times the stages on Aletsch at 200 m.
+    proportion: of what one cell tilts its average feels little. By the same amount a rough surface would be stiff
+    without being so: on Aletsch at 200 m 1.7 times the stages and ten times the error. To hold it would save a third
+    more, but where the average is over less than a cell it lags, and lags swing in long steps.
     """
-    share = jnp.minimum(felt / here, 1.0)
-    return Displaced(law, share, felt - share * here)
+    return Displaced(law, jnp.minimum(felt / here, 1.0), jnp.maximum(felt - here, 0.0))
