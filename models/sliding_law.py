@@ -40,7 +40,7 @@ def model(
         family,
         priors.of_the_ice(glacier, coupling),
         DEPARTURE,
-        "log of the factor on Weertman's sliding, 0 at the reference",
+        "log of the factor on Weertman's sliding, relative to the reference",
         lengths,
         zero_at=(thickness * scale, slope),
     )
