@@ -1,7 +1,9 @@
 """What is wrong with the diffusivity of the shallow-ice equation, as a function of thickness and slope?
 
 Creep and sliding times one unknown function, D exp f(H, s), which multiplies the surface velocity too; from velocity
-and geodetic mass balance of one glacier. Thickness enters through a scale, mass balance through its own parameters.
+and geodetic mass balance of one glacier. The factor is 1 at the reference thickness and slope, where the sampled speed
+and share of sliding say how fast ice is: its shape is what is unknown of it, its level is in A and C. Thickness enters
+through a scale, mass balance through its own parameters.
 """
 
 import glacierbayes as gb
@@ -26,10 +28,17 @@ def model(
     and end (decimal years)."""
     glacier = priors.at_start(glacier, observations, start)
     scale = priors.thickness_scale()
-    flow = priors.flow(glacier, scale, sliding=True, factor=priors.SPEED_FACTOR_BESIDE_A_FUNCTION)
-    inputs = priors.of_the_ice(glacier, coupling)
+    thickness, slope = reference = priors.reference_geometry(glacier, by_volume=True, coupling=coupling)
+    factor = priors.SPEED_FACTOR_BESIDE_A_FUNCTION
+    flow = priors.flow(glacier, scale, sliding=True, factor=factor, reference=reference)
     departure = priors.unknown_function(
-        "flow_departure", family, inputs, DEPARTURE, "log of the factor on diffusivity and surface velocity", lengths
+        "flow_departure",
+        family,
+        priors.of_the_ice(glacier, coupling),
+        DEPARTURE,
+        "log of the factor on diffusivity and surface velocity, relative to the reference",
+        lengths,
+        zero_at=(thickness * scale, slope),
     )
     law = priors.coupled(flow * gb.laws.Correction(departure), coupling)
     mass_balance = priors.mass_balance(glacier, observations, (start, end), balance)

@@ -59,9 +59,8 @@ def test_every_prior_of_the_shipped_models_has_a_density_wherever_the_sampler_ma
                     assert np.all(np.isfinite(density)), site["name"]
 
 
-@pytest.mark.parametrize("family", list(priors.FAMILIES))
-def test_whatever_the_function_speed_and_share_of_sliding_at_the_reference_are_those_sampled(family, monkeypatch):
-    """The function is 1 there: what the data say of speed and share does not go up and down with it."""
+def drawn(name, ice, family, seed, monkeypatch):
+    """The law that a model makes of a draw of its prior, and the values of its sites."""
 
     class Caught(Exception):
         pass
@@ -69,20 +68,41 @@ def test_whatever_the_function_speed_and_share_of_sliding_at_the_reference_are_t
     def catch(glacier, law, *_, **__):
         raise Caught(law)
 
-    ice = glacier()
     monkeypatch.setattr(gb, "simulate", catch)
+    seeded = numpyro.handlers.seed(find_model(name), seed)
+    with numpyro.handlers.trace() as sites, pytest.raises(Caught) as caught:
+        seeded(ice, None, family=family, balance="LinearGradient")
+    (law,) = caught.value.args
+    return law, {site: at["value"] for site, at in sites.items()}
+
+
+def speed_at_the_reference(law, ice, coupling, scale):
+    """Surface speed, m per year."""
+    thickness, slope = priors.reference_geometry(ice, by_volume=True, coupling=coupling)
+    place = gb.laws.LocalIce(jnp.asarray([thickness * scale]), jnp.asarray([slope**2]), {})
+    return float(law.mobility(place)[1][0]) * slope * YEAR
+
+
+@pytest.mark.parametrize("family", list(priors.FAMILIES))
+def test_whatever_the_function_speed_and_share_of_sliding_at_the_reference_are_those_sampled(family, monkeypatch):
+    """The function is 1 there: what the data say of speed and share does not go up and down with it."""
+    ice = glacier()
     for seed in range(3):
-        seeded = numpyro.handlers.seed(find_model("sliding_law"), seed)
-        with numpyro.handlers.trace() as sites, pytest.raises(Caught) as caught:
-            seeded(ice, None, family=family, balance="LinearGradient")
-        (law,) = caught.value.args
-        value = {name: site["value"] for name, site in sites.items()}
-        thickness, slope = priors.reference_geometry(ice, by_volume=True, coupling=2.0)
-        place = gb.laws.LocalIce(jnp.asarray([thickness * value["thickness_scale"]]), jnp.asarray([slope**2]), {})
-        creep, sliding = (float(part.mobility(place)[1][0]) * slope * YEAR for part in law.law.laws)
+        law, value = drawn("sliding_law", ice, family, seed, monkeypatch)
+        creep, sliding = (speed_at_the_reference(one, ice, 2.0, value["thickness_scale"]) for one in law.law.laws)
         assert creep + sliding == pytest.approx(float(value["reference_speed"]), rel=1e-9)
         assert sliding / (creep + sliding) == pytest.approx(float(value["sliding_fraction"]), rel=1e-9)
         assert np.ptp(value["sliding_departure"]) > 0.1
+
+
+@pytest.mark.parametrize("family", list(priors.FAMILIES))
+def test_whatever_the_correction_speed_at_the_reference_is_that_sampled(family, monkeypatch):
+    ice = glacier()
+    for seed in range(3):
+        law, value = drawn("diffusivity_correction", ice, family, seed, monkeypatch)
+        speed = speed_at_the_reference(law, ice, None, value["thickness_scale"])
+        assert speed == pytest.approx(float(value["reference_speed"]), rel=1e-9)
+        assert np.ptp(value["flow_departure"]) > 0.1
 
 
 def test_half_of_the_volume_is_in_ice_thicker_than_the_reference_by_volume():
