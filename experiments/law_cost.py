@@ -19,6 +19,7 @@ import glacierbayes as gb
 from glacierbayes import priors
 
 GLEN = gb.laws.Glen(2.4e-24)
+LENGTH = 0.25  # of the range: that of `diffusivity_correction`, the shortest in use
 UNITS = 16
 REPEATS = 5
 
@@ -81,7 +82,7 @@ def main() -> None:
         cost = seconds(run, averaged) / base[0], seconds(gradient, averaged) / base[1]
         print(f"{resolution:g} m: Glen's law, slope averaged {cost[0]:.2f} times a run, {cost[1]:.2f} a gradient")
         for name, family in priors.FAMILIES.items():
-            inputs = priors.of_the_ice(glacier)
+            inputs = priors.of_the_ice(glacier, share=LENGTH)
             of = family(tuple((i.low, i.high) for i in inputs), 0.7, tuple(i.length for i in inputs))
             weights = jnp.asarray(0.3 * rng.normal(size=of.size))
 

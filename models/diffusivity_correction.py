@@ -10,6 +10,9 @@ import glacierbayes as gb
 from glacierbayes import priors
 
 DEPARTURE = 0.7  # of the logarithm: a factor of 2 either way is usual, one of 4 is not
+# Of the range. An exponent of thickness or slope that is off by one changes the logarithm by 1 / H a metre: with this
+# length that is a standard deviation of the function's rise at the usual thickness, with half the range it is two.
+LENGTH = 0.25
 
 
 def model(
@@ -34,7 +37,7 @@ def model(
     departure = priors.unknown_function(
         "flow_departure",
         family,
-        priors.of_the_ice(glacier, coupling),
+        priors.of_the_ice(glacier, coupling, LENGTH),
         DEPARTURE,
         "log of the factor on diffusivity and surface velocity, relative to the reference",
         lengths,
@@ -44,5 +47,5 @@ def model(
     mass_balance = priors.mass_balance(glacier, observations, (start, end), balance)
     save_at = () if observations is None else observations.years
     history = gb.simulate(glacier.scaled(scale), law, mass_balance, (start, end), save_at, leave_window=False)
-    priors.observe(history, observations)
+    priors.observe(history, observations, relative=True)
     return history

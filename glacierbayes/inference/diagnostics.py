@@ -276,7 +276,7 @@ def _missing_numbers(tree: xr.DataTree) -> list[str]:
     return found
 
 
-ERRORS = ("velocity_discrepancy", "velocity_degrees_of_freedom")  # of the velocity
+ERRORS = ("velocity_discrepancy", "velocity_relative_discrepancy", "velocity_degrees_of_freedom")  # of the velocity
 OVERSTATED = (
     "the model meets the velocity better than its stated errors let expect. Are the sigmas too large? Then intervals "
     "are too wide."

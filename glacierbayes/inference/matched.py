@@ -41,7 +41,7 @@ def matched(
             break  # what the few say is no better than the guess
         draws, slopes = white[good], gradients[good] @ root
         sums = map(jnp.asarray, (draws.sum(0), draws.T @ draws, slopes.sum(0), slopes.T @ slopes))
-        found = np.asarray(Moments(jnp.asarray(float(good.sum())), *sums).covariance(weight=0.0))
+        found = np.asarray(Moments(jnp.asarray(float(good.sum())), *sums).covariance(half=0.0))
         mean = mean + root @ (draws.mean(0) - found @ slopes.mean(0))
         covariance = root @ found @ root.T
     return mean, covariance

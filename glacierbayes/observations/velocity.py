@@ -149,6 +149,7 @@ class Velocity(eqx.Module):
         discrepancy: Float[Array, ""] | float,
         correlation_length: Float[Array, ""] | float,
         degrees_of_freedom: Float[Array, ""] | float,
+        relative: Float[Array, ""] | float = 0.0,
     ) -> None:
         """The likelihood as site `velocity`: correlated Student-t about the modelled components.
 
@@ -161,10 +162,13 @@ class Velocity(eqx.Module):
             discrepancy: scale of what the shallow-ice equation cannot say, m per year, added in squares.
             correlation_length: of the discrepancy, m.
             degrees_of_freedom: of the Student-t.
+            relative: a share of the modelled speed of the block, added in squares to the discrepancy: what errors of
+                the thickness from cell to cell leave is in proportion to the speed.
         """
         expected = self.predict(history)
         numpyro.deterministic("modelled_velocity", expected)
         distance = jnp.hypot(self.x[:, None] - self.x, self.y[:, None] - self.y)
-        shared = discrepancy**2 * jnp.exp(-distance / correlation_length)
+        variance = discrepancy**2 + relative**2 * jnp.sum(expected**2, -1)
+        shared = jnp.sqrt(variance[:, None] * variance) * jnp.exp(-distance / correlation_length)
         covariance = shared + jax.vmap(jnp.diag)(self.sigma.T**2)
         numpyro.sample("velocity", CorrelatedStudentT(degrees_of_freedom, expected, covariance), obs=self.velocity)

@@ -105,6 +105,39 @@ def test_whatever_the_correction_speed_at_the_reference_is_that_sampled(family, 
         assert np.ptp(value["flow_departure"]) > 0.1
 
 
+@pytest.mark.parametrize("family", list(priors.FAMILIES))
+def test_an_exponent_that_is_off_by_one_is_an_ordinary_correction(family):
+    """It makes the log of the factor rise by 1 / H a metre, and by 1 / s along the slope.
+
+    Mean squares of 500 draws: 6 % off at one deviation.
+    """
+    at = find_model("diffusivity_correction").__globals__
+    ice = glacier()
+    inputs = priors.of_the_ice(ice, share=at["LENGTH"])
+    of = priors.FAMILIES[family](
+        tuple((i.low, i.high) for i in inputs), at["DEPARTURE"], tuple(i.length for i in inputs)
+    )
+    place = jnp.asarray(priors.reference_geometry(ice, by_volume=True))
+
+    def rise(weights):
+        return jax.grad(lambda one: gb.laws.Function(of, weights)(*one[:, None])[0])(place) * place
+
+    deviation = jnp.sqrt(jnp.mean(jax.vmap(rise)(jax.random.normal(jax.random.key(0), (500, of.size))) ** 2, 0))
+    assert np.all((deviation > 0.5) & (deviation < 2.0))
+
+
+def test_the_correction_of_the_diffusivity_leaves_a_share_of_the_speed_to_the_thickness():
+    """In fast blocks the likelihood is wider than what slow ice can have."""
+    ice = glacier()
+    seeded = numpyro.handlers.seed(find_model("diffusivity_correction"), 0)
+    sites = numpyro.handlers.trace(seeded).get_trace(ice, observations(ice), balance="LinearGradient")
+    value = {name: site["value"] for name, site in sites.items()}
+    variance = jnp.sum(sites["velocity"]["fn"].root ** 2, -1)[0]  # diagonal of root root', of vx
+    speed = jnp.linalg.norm(value["modelled_velocity"], axis=-1)
+    expected = value["velocity_discrepancy"] ** 2 + (value["velocity_relative_discrepancy"] * speed) ** 2
+    assert np.allclose(variance - observations(ice).velocity.sigma[:, 0] ** 2, expected, rtol=1e-9)
+
+
 def test_half_of_the_volume_is_in_ice_thicker_than_the_reference_by_volume():
     bare = valley()
     wedge = np.linspace(60.0, 300.0, bare.bed.size).reshape(bare.bed.shape)

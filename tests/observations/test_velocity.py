@@ -139,17 +139,20 @@ def test_predict(glacier, components, history):
     assert np.any(np.abs(expected) > 1.0)
 
 
-def covariance_by_hand(velocity: Velocity, sigma: float, discrepancy: float, length: float) -> np.ndarray:
+def covariance_by_hand(velocity: Velocity, sigma: float, discrepancy: np.ndarray, length: float) -> np.ndarray:
     places = np.stack([velocity.x, velocity.y], -1)
     distance = np.linalg.norm(places[:, None] - places, axis=-1)
-    return sigma**2 * np.eye(len(places)) + discrepancy**2 * np.exp(-distance / length)
+    return sigma**2 * np.eye(len(places)) + np.outer(discrepancy, discrepancy) * np.exp(-distance / length)
 
 
-def test_likelihood_is_correlated_student_t(glacier, components, history):
+@pytest.mark.parametrize("relative", [0.0, 0.3])
+def test_likelihood_is_correlated_student_t(glacier, components, history, relative):
     velocity = Velocity.from_grid(*components, glacier, 2018.0, sigma=3.0, block_size=300.0)
-    trace = numpyro.handlers.trace(lambda: velocity.sample(history, 4.0, 500.0, 5.0)).get_trace()
+    trace = numpyro.handlers.trace(lambda: velocity.sample(history, 4.0, 500.0, 5.0, relative)).get_trace()
     site = trace["velocity"]
-    covariance = covariance_by_hand(velocity, 3.0, 4.0, 500.0)
+    speed = np.linalg.norm(velocity.predict(history), axis=-1)
+    assert np.ptp(speed) > 1.0
+    covariance = covariance_by_hand(velocity, 3.0, np.hypot(4.0, relative * speed), 500.0)
     expected = [
         scipy.stats.multivariate_t(velocity.predict(history)[:, c], covariance, df=5.0).logpdf(velocity.velocity[:, c])
         for c in (0, 1)
