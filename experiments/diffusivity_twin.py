@@ -32,7 +32,7 @@ from glacierbayes.inference.chunks import write_json
 GLACIER, RESOLUTION, BLOCK = "RGI60-11.01450", 600.0, 1200.0
 CREEP, SLIDING = 1.2e-24, 1e-21  # Pa-3 s-1, m s-1 Pa-3
 FAMILIES = ("gaussian_process", "spline")
-NUTS = {"method": "nuts", "chains": 2, "warmup": 250, "draws": 800}
+NUTS = {"method": "nuts", "chains": 2, "warmup": 200, "draws": 500}
 SVI = {"method": "svi", "warmup": 1500, "draws": 2000}
 POPULATED = 0.01  # share of the ice's cells that a place of the grid has beside it
 NAME = "flow_departure"

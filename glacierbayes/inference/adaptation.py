@@ -15,8 +15,9 @@ FIRST_STEP = 1.2  # the Gaussian that chains start from is a good guess
 LONGEST_STEP = 1.8
 TARGET = 0.8  # acceptance
 # The mass matrix is renewed after the first of these transitions and whenever their number has grown by the factor;
-# the last renewal leaves time for the step size, and no more.
-FIRST_RENEWAL, GROWTH, LEFT = 15, 1.6, 20
+# the last renewal is late, and leaves time for the step size: this share, and no fewer.
+FIRST_RENEWAL, GROWTH = 15, 1.6
+LEFT_SHARE, LEFT = 0.2, 20
 # Draws a dimension at which they count as much as the first guess; the more there are, the less it counts, with the
 # square. Fewer draws than dimensions are noise beside a guess that is off by a factor of some: counted as one draw, it
 # was worth more than what a hundred draws of `diffusivity_correction` (131 dimensions) made of it, the standard
@@ -27,10 +28,11 @@ HALF = 0.5
 def renewals(warmup: int) -> np.ndarray:
     """After how many transitions the mass matrix is renewed."""
     found, at = [], float(FIRST_RENEWAL)
-    while at <= warmup - LEFT:
+    last = warmup - max(LEFT, int(LEFT_SHARE * warmup))
+    while at <= last:
         found.append(int(at))
         at = max(at * GROWTH, at + 10)
-    return np.array([*found[:-1], warmup - LEFT] if found else [], int)
+    return np.array([*found[:-1], last] if found else [], int)
 
 
 class StepSize(NamedTuple):

@@ -158,7 +158,7 @@ class Chain:
         covariance = lax.cond(renewed, learnt_covariance, lambda: old.covariance)
         before, since = lax.cond(renewed, lambda: (since, Moments.none(draw.size)), lambda: (old.before, since))
         search = old.search.next(new.acceptance, renewed)
-        step_size = jnp.exp(jnp.where(new.position < self.warmup, search.log_step, search.mean))
+        step_size = jnp.where(new.position < self.warmup, jnp.exp(search.log_step), _enough(jnp.exp(search.mean)))
         learnt = new._replace(step_size=step_size, search=search, covariance=covariance, before=before, since=since)
         return jax.tree.map(lambda a, b: jnp.where(warming, a, b), learnt, new)
 
@@ -219,6 +219,16 @@ def _transition(potential: Callable, state: State) -> State:
 def _doublings(step_size: Array) -> Array:
     """How many doublings make a trajectory of about `LENGTH`."""
     return jnp.clip(jnp.round(jnp.log2(LENGTH / step_size + 1)).astype(int), 1, MOST_DOUBLINGS)
+
+
+def _enough(step_size: Array) -> Array:
+    """The step with which as many doublings make a trajectory of `LENGTH` and no longer.
+
+    A shorter step costs nothing then, and goes where the posterior is narrow. On the way to one corner of the function
+    of `diffusivity_correction` one direction is seven times as narrow as elsewhere: of steps of 0.87 a quarter was
+    accepted there and chains stood still for fifty draws, of 0.67 two thirds.
+    """
+    return jnp.minimum(step_size, LENGTH / (2.0 ** _doublings(step_size) - 1))
 
 
 def _period(step_size: float) -> int:

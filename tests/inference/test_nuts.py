@@ -10,7 +10,7 @@ from scipy.optimize import brentq
 
 from glacierbayes.inference.adaptation import LONGEST_STEP, Moments, renewals
 from glacierbayes.inference.integrator import STAGES, three_stages
-from glacierbayes.inference.nuts import LENGTH, Chain, _transition
+from glacierbayes.inference.nuts import LENGTH, Chain, _doublings, _enough, _transition
 from glacierbayes.inference.problem import Problem
 
 ROOT = np.linalg.qr(np.random.default_rng(0).normal(size=(10, 10)))[0] * np.geomspace(0.3, 3.0, 10)
@@ -57,6 +57,15 @@ def test_no_trajectory_is_doubled_beyond_its_length():
     for before, after in zip((states := run(normals, 60, 40)), states[1:], strict=False):
         steps, step = int(after.n_steps) // STAGES, float(before.step_size)
         assert steps == 1 or steps * step < 2 * LENGTH + step
+
+
+def test_a_step_is_no_longer_than_its_trajectory_needs():
+    for step in np.geomspace(0.03, LONGEST_STEP, 50):
+        enough, doublings = (float(of(jnp.asarray(step))) for of in (_enough, _doublings))
+        assert enough <= step
+        assert (2**doublings - 1) * enough <= LENGTH * (1 + 1e-12)
+        assert enough == step or (2**doublings - 1) * enough > LENGTH * (1 - 1e-12)
+        assert _doublings(jnp.asarray(enough)) == doublings
 
 
 def test_a_direction_that_comes_back_to_where_it_was_is_explored():
@@ -127,6 +136,26 @@ def test_few_draws_of_a_normal_give_its_covariance():
     assert off(np.cov(draws.T)) > 0.5
 
 
+@pytest.mark.parametrize("count", [15, 60])
+def test_few_draws_do_not_spoil_a_good_guess(count):
+    """One off by a quarter of the variances, of Student-t with 5 degrees of freedom in sixty dimensions.
+
+    Counted as one draw, it came out 1.4 and 1.8 times as far off.
+    """
+    rng = np.random.default_rng(4)
+    turn, _ = np.linalg.qr(rng.normal(size=(60, 60)))
+    scales = np.exp(0.125 * rng.normal(size=60))
+    moments = Moments.none(60)
+    for draw in rng.standard_t(5, (count, 60)):
+        gradient = 6 * draw / (5 + draw**2)
+        moments = moments.and_draw(jnp.asarray(turn @ (draw * scales)), jnp.asarray(turn @ (gradient / scales)))
+
+    def off(covariance):
+        return np.log(np.linalg.eigvals(np.linalg.solve((turn * scales**2) @ turn.T, covariance)).real).std()
+
+    assert off(moments.covariance()) < 1.25 * off(np.eye(60))
+
+
 def test_a_heavy_tail_widens_the_mass():
     """Student-t with 3 degrees of freedom: its gradients say a variance of 1.5 and less, its draws more."""
     root = jnp.asarray(np.linalg.cholesky([[2.0, 0.5], [0.5, 1.0]]))
@@ -145,6 +174,6 @@ def test_a_heavy_tail_widens_the_mass():
 
 @pytest.mark.parametrize("warmup", [1, 34, 60, 500])
 def test_the_last_mass_matrix_leaves_time_for_the_step(warmup):
-    assert np.all(renewals(warmup) <= warmup - 20)
+    assert np.all(renewals(warmup)[-1:] == warmup - max(20, warmup // 5))
     assert np.all(np.diff(renewals(warmup)) >= 10)
-    assert len(renewals(warmup)) == {1: 0, 34: 0, 60: 3, 500: 8}[warmup]
+    assert len(renewals(warmup)) == {1: 0, 34: 0, 60: 3, 500: 7}[warmup]
