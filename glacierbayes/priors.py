@@ -448,7 +448,8 @@ def relative_discrepancy() -> Array:
     """What errors of the thickness from cell to cell leave in the speed of a block, as a share of it.
 
     Ice flows around a bed that is off until its flux is right again. What is left is the error of the thickness: 10 to
-    20 % over a kilometre, and in fast ice more than any number that fits slow ice too (`experiments/diffusivity_twin.py`).
+    20 % over a kilometre, and in fast ice more than any number of m per year that fits slow ice too
+    (`experiments/diffusivity_twin.py`).
     """
     name = "discrepancy as a share of the speed of the block"
     return sample("velocity_relative_discrepancy", lognormal(0.1, 2.0), "1", name)
