@@ -33,7 +33,7 @@ GLACIER, RESOLUTION, BLOCK = "RGI60-11.01450", 600.0, 1200.0
 CREEP, SLIDING = 1e-24, 1e-22  # Pa-3 s-1, m s-1 Pa-3: 46 m per year in the mean, 44 in the image
 FAMILIES = ("gaussian_process", "spline")
 NUTS = {"method": "nuts", "chains": 2, "warmup": 200, "draws": 600}
-SVI = {"method": "svi", "warmup": 1500, "draws": 2000}
+SVI = {"method": "svi", "warmup": 600, "draws": 1000}
 POPULATED = 0.01  # share of the ice's cells that a place of the grid has beside it
 NAME = "flow_departure"
 

@@ -42,6 +42,17 @@ def test_the_nearest_gaussian_to_a_gaussian_is_itself():
     assert abs(bounds[-1] - exact) < 0.5  # a hundred draws of variance 1.5: four standard errors
 
 
+def test_a_good_start_in_many_dimensions_is_not_thrown_away():
+    """The standard normal is near a product of Student-t: the bound, known to about 1, stays."""
+
+    def potential(z):
+        return 3.0 * jnp.sum(jnp.log1p(z**2 / 5))
+
+    bounds = []
+    fit(potential, 120, 400, jax.random.key(0), lambda step, bound: bounds.append(bound))
+    assert min(bounds) > max(bounds) - 6.0  # five standard errors
+
+
 def test_a_gaussian_posterior_is_vouched_for(tmp_path):
     draws = gb.infer(normals, None, None, method="svi", warmup=600, draws=400, output=tmp_path / "svi.nc")
     answer = gb.check(draws)
