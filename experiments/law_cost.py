@@ -2,10 +2,12 @@
 
 Twenty years without balance. The network has two hidden layers of 16 tanh and takes thickness and slope at every face;
 "in every stage" has it evaluated wherever the flux is, as a `FlowLaw` written by hand does. Then the families of
-unknown functions, of thickness and slope as `diffusivity_correction` has them, and at a slope that is averaged over
-two thicknesses, as in `sliding_law`; Glen's law at that slope for comparison.
+unknown functions, of thickness and slope, and at a slope that is averaged over two thicknesses, as in `sliding_law`;
+Glen's law at that slope for comparison. They may turn over half their range, as in `sliding_law`; with a quarter, as in
+`diffusivity_correction`, they have more weights.
 
     python experiments/law_cost.py DIRECTORY --resolutions 400 200 100
+    python experiments/law_cost.py DIRECTORY --resolutions 400 --length 0.25
 """
 
 import argparse
@@ -19,7 +21,6 @@ import glacierbayes as gb
 from glacierbayes import priors
 
 GLEN = gb.laws.Glen(2.4e-24)
-LENGTH = 0.25  # of the range: that of `diffusivity_correction`, the shortest in use
 UNITS = 16
 REPEATS = 5
 
@@ -63,6 +64,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("glacier")
     parser.add_argument("--resolutions", type=float, nargs="+", default=[400.0, 200.0, 100.0])
+    parser.add_argument("--length", type=float, default=0.5, help="of the functions, as a share of the range")
     options = parser.parse_args()
     rng = np.random.default_rng(0)
     shapes = ((3, UNITS), (UNITS + 1, UNITS), (UNITS,))
@@ -82,7 +84,7 @@ def main() -> None:
         cost = seconds(run, averaged) / base[0], seconds(gradient, averaged) / base[1]
         print(f"{resolution:g} m: Glen's law, slope averaged {cost[0]:.2f} times a run, {cost[1]:.2f} a gradient")
         for name, family in priors.FAMILIES.items():
-            inputs = priors.of_the_ice(glacier, share=LENGTH)
+            inputs = priors.of_the_ice(glacier, share=options.length)
             of = family(tuple((i.low, i.high) for i in inputs), 0.7, tuple(i.length for i in inputs))
             weights = jnp.asarray(0.3 * rng.normal(size=of.size))
 
