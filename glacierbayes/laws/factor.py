@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from functools import partial
 
 import equinox as eqx
 import jax
@@ -127,10 +126,11 @@ def expanded(law: FlowLaw, factor: Factor, ice: LocalIce, wanted: Bool[Array, " 
     """
 
     def of(factor: Factor, part: LocalIce) -> tuple[Array, Array, Array]:
-        log = partial(_log, factor, fields=part.fields)
-        value, along = jax.linearize(log, part.thickness, part.slope_squared)
-        one, none = jnp.ones_like(value), jnp.zeros_like(value)
-        return value, along(one, none), along(none, one)
+        thickness, slope_squared, one = part.thickness, part.slope_squared, jnp.ones_like(part.thickness)
+        # one input at a time: a tangent of zeros along the other would be computed, not left out
+        value, by_thickness = jax.jvp(lambda at: _log(factor, at, slope_squared, part.fields), (thickness,), (one,))
+        _, by_slope_squared = jax.jvp(lambda at: _log(factor, thickness, at, part.fields), (slope_squared,), (one,))
+        return value, by_thickness, by_slope_squared
 
     value, by_thickness, by_slope_squared = packed.where(wanted, of, factor, ice, transposed)
     origin = by_thickness * ice.thickness + by_slope_squared * ice.slope_squared

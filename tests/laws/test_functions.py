@@ -4,10 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.test_util import check_grads
 
 import glacierbayes as gb
 from glacierbayes.laws import Correction, Function, GaussianProcess, LocalIce, NeuralNetwork, Spline
 from glacierbayes.laws.functions import sine
+from glacierbayes.laws.gaussian_process import harmonics
 
 RANGE, LENGTH, SCALE = (-24.0, 2.0), 3.0, 0.8
 FAMILIES = [Spline(RANGE, SCALE, LENGTH), GaussianProcess(RANGE, SCALE, LENGTH), NeuralNetwork(RANGE, SCALE, LENGTH)]
@@ -72,6 +74,23 @@ def test_the_sine_is_one():
     x = jnp.linspace(-300.0, 300.0, 100_001)
     assert np.max(np.abs(sine(x) - np.sin(x))) < 2e-13
     assert np.max(np.abs(jax.jvp(sine, (x,), (jnp.ones_like(x),))[1] - np.cos(x))) < 2e-13
+
+
+def test_harmonics_are_sines_and_cosines():
+    angle = jnp.linspace(0.0, np.pi, 1001)
+    times = np.arange(1, 31)[:, None] * np.asarray(angle)
+    sines, cosines = harmonics(30, angle)
+    assert np.max(np.abs(sines - np.sin(times))) < 1e-11 and np.max(np.abs(cosines - np.cos(times))) < 1e-11
+
+
+@pytest.mark.parametrize("family", SURFACES, ids=name)
+def test_derivatives_by_weights_and_inputs(family):
+    """To second order: a factor is followed along its tangent, and the gradient of that is taken."""
+    weights = jnp.asarray(np.random.default_rng(2).normal(size=family.size))
+    # units of about one length, so that one difference fits all
+    inputs = jnp.linspace(0.3, 2.9, 7), jnp.linspace(3.1, 0.4, 7)
+    of = lambda weights, h, s: family(weights, 120.0 * h, 0.15 * s)  # noqa: E731
+    check_grads(of, (weights, *inputs), order=2, rtol=1e-4, atol=1e-4, eps=1e-4)
 
 
 def test_one_that_must_rise_rises():
