@@ -89,7 +89,10 @@ def test_derivatives_by_weights_and_inputs(family):
     weights = jnp.asarray(np.random.default_rng(2).normal(size=family.size))
     # units of about one length, so that one difference fits all
     inputs = jnp.linspace(0.3, 2.9, 7), jnp.linspace(3.1, 0.4, 7)
-    of = lambda weights, h, s: family(weights, 120.0 * h, 0.15 * s)  # noqa: E731
+
+    def of(weights, h, s):
+        return family(jnp.asarray(weights), 120.0 * jnp.asarray(h), 0.15 * jnp.asarray(s))
+
     check_grads(of, (weights, *inputs), order=2, rtol=1e-4, atol=1e-4, eps=1e-4)
 
 
