@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from glacierbayes.laws.functions import Family, checked, ends, sine
+from glacierbayes.laws.functions import Family, checked, ends, sine_and_cosine
 
 # Solin and Sarkka 2020 (doi 10.1007/s11222-019-09886-w); half-width and number of terms by the rule of Riutort-Mayol
 # et al. 2023 (doi 10.1007/s11222-022-10167-2) for Matern 5/2: c >= 4.1 l / S, m >= 2.65 c S / l, S half the range.
@@ -90,8 +90,8 @@ def harmonics(
 ) -> tuple[Float[Array, " term *points"], Float[Array, " term *points"]]:
     """sin k a and cos k a, k from 1 on."""
     # one from the two before, sin (k + 1) a = 2 cos a sin k a - sin (k - 1) a, is two operations, not twenty; the
-    # barriers keep the compiler from making every one from the first again
-    first, other = lax.optimization_barrier((sine(angle), sine(angle + jnp.pi / 2)))
+    # barrier keeps the compiler from making every one from the first again
+    first, other = sine_and_cosine(angle)
     sines, cosines = [jnp.zeros_like(first), first], [jnp.ones_like(other), other]
     for waves in (sines, cosines):
         while len(waves) <= terms:

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Array, Float
 from scipy import stats
 
-from glacierbayes.laws.functions import Family, checked, ends, sine
+from glacierbayes.laws.functions import Family, checked, ends, sine_and_cosine
 
 DEGREES = 5  # of the Student-t that frequencies are from: the spectral density of Matern 5/2
 BIAS = 0.2  # of the hidden layer; more is level, which correlates over the whole range
@@ -89,9 +89,14 @@ class NeuralNetwork(Family):
         inner, bias, outer, past = jnp.split(weights, np.cumsum([width * m, m, m]))
         each = zip(inputs, self.ranges, lengths, strict=True)
         scaled = [jnp.clip(x, low, high) / length for x, (low, high), length in each]
-        phase = jnp.stack(scaled, -1) @ _frequencies(len(inputs), self.waves)
-        waves = jnp.concatenate([sine(phase), sine(phase + np.pi / 2)], -1) / np.sqrt(self.waves)
-        return jnp.tanh(waves @ inner.reshape(width, m) + BIAS * bias) @ outer, waves @ past
+        dims = (1,) * scaled[0].ndim
+        of_each = zip(_frequencies(len(inputs), self.waves), scaled, strict=True)
+        phase = sum((of.reshape(-1, *dims) * x for of, x in of_each), jnp.zeros(dims))
+        waves = jnp.concatenate(sine_and_cosine(phase)) / np.sqrt(self.waves)
+        # one product for both; points last, so that what the compiler makes of it runs along them
+        *units, rest = jnp.tensordot(jnp.vstack([inner.reshape(width, m).T, past]), waves, 1)
+        hidden = jnp.tanh(jnp.stack(units) + BIAS * bias.reshape(-1, *dims))
+        return jnp.tensordot(outer, hidden, 1), rest
 
 
 def _frequencies(inputs: int, count: int) -> np.ndarray:
