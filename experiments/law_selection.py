@@ -8,7 +8,8 @@ Sixteen small synthetic glaciers (216 cells each), four temperatures by four thi
 shared by all glaciers, predicts for a glacier from the others, by weighted draws without it. A law is chosen if its
 expected log predictive density is above that of both others by more than two standard errors; else nobody can tell.
 
-OUTPUT has every data set; it is written as they are done, and a second call goes on from there.
+OUTPUT has every data set, and which of them have a glacier whose draws did not suffice; it is written as they are done,
+and a second call goes on from there.
 """
 
 from __future__ import annotations
@@ -185,7 +186,8 @@ def summary(done: list[dict[str, Any]]) -> dict[str, Any]:
         if own:
             right = (law, "cannot tell") if law == "constant" else (law,)
             found[law] = share(sum(name in right for name in own), len(own)) | {n: own.count(n) for n in {*own}}
-    return found
+    short = [[one["law"], one["number"]] for one in done if one["glaciers_least_ess"] < ENOUGH]
+    return found | {"a glacier has too few draws": short}
 
 
 def main() -> None:
