@@ -34,7 +34,7 @@ from sampling import workers
 from scipy.special import logsumexp
 from scipy.stats import binomtest
 from shared_law import prior_at
-from weighing import weigh
+from weighing import K_HAT, weigh
 
 import glacierbayes as gb
 from glacierbayes import priors
@@ -186,7 +186,11 @@ def summary(done: list[dict[str, Any]]) -> dict[str, Any]:
         if own:
             right = (law, "cannot tell") if law == "constant" else (law,)
             found[law] = share(sum(name in right for name in own), len(own)) | {n: own.count(n) for n in {*own}}
-    short = [[one["law"], one["number"]] for one in done if one["glaciers_least_ess"] < ENOUGH]
+    short = [
+        [one["law"], one["number"]]
+        for one in done
+        if one["glaciers_least_ess"] < ENOUGH or one["glaciers_k_hat"] >= K_HAT
+    ]
     return found | {"a glacier has too few draws": short}
 
 

@@ -90,8 +90,7 @@ class NeuralNetwork(Family):
         each = zip(inputs, self.ranges, lengths, strict=True)
         scaled = [jnp.clip(x, low, high) / length for x, (low, high), length in each]
         dims = (1,) * scaled[0].ndim
-        of_each = zip(_frequencies(len(inputs), self.waves), scaled, strict=True)
-        phase = sum((of.reshape(-1, *dims) * x for of, x in of_each), jnp.zeros(dims))
+        phase = jnp.tensordot(_frequencies(len(inputs), self.waves).T, jnp.stack(scaled), 1)
         waves = jnp.concatenate(sine_and_cosine(phase)) / np.sqrt(self.waves)
         # one product for both; points last, so that what the compiler makes of it runs along them
         *units, rest = jnp.tensordot(jnp.vstack([inner.reshape(width, m).T, past]), waves, 1)
