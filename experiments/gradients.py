@@ -21,9 +21,9 @@ import jax.numpy as jnp
 import numpy as np
 
 import glacierbayes as gb
-from glacierbayes.inference.mode import find_start
 from glacierbayes.inference.models import find_model
 from glacierbayes.inference.problem import Problem
+from glacierbayes.inference.start.mode import find_start
 
 STEPS = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7)  # of central differences, in posterior standard deviations
 PLACES = 200

@@ -97,7 +97,7 @@ def main() -> None:
             for thicknesses, said in ((None, ""), (2.0, ", slope averaged")):
 
                 def with_function(weights, last=last, of=of, thicknesses=thicknesses):
-                    law = GLEN * gb.laws.Correction(gb.laws.Function(of, weights))
+                    law = GLEN * gb.laws.Correction(gb.functions.Function(of, weights))
                     return last(priors.coupled(law, thicknesses))
 
                 both = jax.jit(with_function), jax.jit(jax.grad(lambda w, f=with_function: jnp.sum(f(w) ** 2)))

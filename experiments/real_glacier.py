@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 
 import glacierbayes as gb
-from glacierbayes.inference.workers import cores
+from glacierbayes.inference.processes.pool import cores
 from glacierbayes.report import fit_statistics, parameter_table
 
 
 def figures(path: Path) -> dict:
     """Everything that a reader of the README is told about a file of draws."""
-    from glacierbayes.inference.diagnostics import open_draws
+    from glacierbayes.draws.check import open_draws
 
     draws = open_draws(path)
     trust = gb.check(draws)

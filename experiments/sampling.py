@@ -19,10 +19,10 @@ from jax import lax
 from jaxtyping import Array
 from scipy.optimize import minimize
 
-from glacierbayes.inference.mode import HEIGHT, laplace
-from glacierbayes.inference.nuts import Chain
+from glacierbayes.inference.engines.nuts import Chain
 from glacierbayes.inference.problem import Problem
-from glacierbayes.inference.workers import cores
+from glacierbayes.inference.processes.pool import cores
+from glacierbayes.inference.start.mode import HEIGHT, laplace
 
 PRIOR, STARTS = 200, 5  # draws that give centre and scale; of the searches for modes
 DEEP = 50.0  # modes this much lower are left

@@ -119,7 +119,7 @@ def together(family: str, temperatures: np.ndarray, knowns: tuple[Known, ...]):
 
     def model(glacier, observations):
         law = priors.creep_of_temperature(family)
-        each = priors.several(glacier, observations)
+        each = priors.enumerate_glaciers(glacier, observations)
         for (name, one, shown), temperature, known in zip(each, temperatures, knowns, strict=True):
             with priors.scope(name):
                 seen(one, shown, known, gb.laws.Glen(law.creep(jnp.asarray(temperature))))

@@ -36,8 +36,8 @@ from shared_law import TEMPERATURES, WEIGHTS, band, functions, law, prior_functi
 import glacierbayes as gb
 from glacierbayes import priors
 from glacierbayes.inference.chunks import write_json
-from glacierbayes.inference.mode import find_start
 from glacierbayes.inference.problem import Problem
+from glacierbayes.inference.start.mode import find_start
 
 GAP, NEAR = -11.0, 0.5  # degC: the gap's middle; how far from a glacier there are data
 ENOUGH = {True: 1000, False: 4000}  # effective draws of a glacier, quick or not

@@ -9,6 +9,7 @@ __version__ = "0.1.0"
 
 _MODULES = {
     "constants": "glacierbayes.constants",
+    "functions": "glacierbayes.functions",
     "laws": "glacierbayes.laws",
     "mass_balance": "glacierbayes.physics.mass_balance",
     "observations": "glacierbayes.observations",
@@ -24,7 +25,7 @@ _NAMES = {
     "InputError": "glacierbayes.errors",
     "Observations": "glacierbayes.observations.observations",
     "Velocity": "glacierbayes.observations.velocity",
-    "check": "glacierbayes.inference.diagnostics",
+    "check": "glacierbayes.draws.check",
     "check_gradient": "glacierbayes.solvers.gradient_check",
     "infer": "glacierbayes.inference.infer",
     "read_observations": "glacierbayes.data.oggm",

@@ -1,4 +1,5 @@
 from glacierbayes import constants as constants
+from glacierbayes import functions as functions
 from glacierbayes import laws as laws
 from glacierbayes import observations as observations
 from glacierbayes import priors as priors
@@ -6,10 +7,10 @@ from glacierbayes import report as report
 from glacierbayes import solvers as solvers
 from glacierbayes.data.oggm import read_observations as read_observations
 from glacierbayes.data.oggm import read_oggm as read_oggm
+from glacierbayes.draws.check import check as check
 from glacierbayes.errors import InputError as InputError
 from glacierbayes.glacier import Climate as Climate
 from glacierbayes.glacier import Glacier as Glacier
-from glacierbayes.inference.diagnostics import check as check
 from glacierbayes.inference.infer import infer as infer
 from glacierbayes.observations.geodetic import GeodeticBalance as GeodeticBalance
 from glacierbayes.observations.observations import Observations as Observations

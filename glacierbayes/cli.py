@@ -172,7 +172,7 @@ def check(file: DrawsFile) -> None:
     Judged are R-hat, effective sample size, divergences, failed solves and energy; status 3 where they fail.
     """
     _check_file(file)
-    from glacierbayes.inference.diagnostics import check as run
+    from glacierbayes.draws.check import check as run
 
     result = run(file)
     print(result)

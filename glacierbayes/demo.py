@@ -25,8 +25,8 @@ def run_demo(output: Path | None = None, seed: int = 1) -> bool:
         InputError: the folder is there already, or its parent is not.
     """
     from glacierbayes.data.synthetic import sampled_truth, valley_glacier
+    from glacierbayes.draws.check import check
     from glacierbayes.errors import InputError
-    from glacierbayes.inference.diagnostics import check
     from glacierbayes.inference.infer import infer
     from glacierbayes.priors import reference_geometry
 

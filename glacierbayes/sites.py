@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from typing import Any
 
 import jax.numpy as jnp
@@ -17,75 +16,28 @@ import numpyro
 from jaxtyping import Array
 from numpyro import handlers
 
-from glacierbayes.errors import InputError
-from glacierbayes.glacier import Glacier
-from glacierbayes.observations.observations import Observations
+from glacierbayes.declarations import Declarations
 
-
-@dataclass
-class Statements:
-    """What a model says of itself.
-
-    Attributes:
-        said: by topic, for the attributes of the result.
-        units: unit and long name of variables, by name.
-        grids: of unknown functions, by name: places and unit of every input.
-        weights: names of variables that are weights of a function.
-        inputs: where along the input of a function there are data, by the input's name.
-        fields: of a glacier, by name: values (y, x), unit and long name.
-        scopes: what stands before the names of each glacier's sites, in the order of the glaciers.
-    """
-
-    said: dict[str, str] = field(default_factory=dict)
-    units: dict[str, tuple[str, str]] = field(default_factory=dict)
-    grids: dict[str, dict[str, tuple[np.ndarray, str]]] = field(default_factory=dict)
-    weights: list[str] = field(default_factory=list)
-    inputs: dict[str, list[float]] = field(default_factory=dict)
-    fields: dict[str, tuple[np.ndarray, str, str]] = field(default_factory=dict)
-    scopes: list[str] = field(default_factory=list)
-
-
-_statements: ContextVar[Statements | None] = ContextVar("statements", default=None)
+_declarations: ContextVar[Declarations | None] = ContextVar("declarations", default=None)
 _scope: ContextVar[str] = ContextVar("scope", default="")
 
 
 @contextlib.contextmanager
-def statements() -> Iterator[Statements]:
+def collect_declarations() -> Iterator[Declarations]:
     """Collects what a model states about itself while it runs inside: `state` below, units, grids of functions."""
-    found = Statements()
-    token = _statements.set(found)
+    found = Declarations()
+    token = _declarations.set(found)
     try:
         yield found
     finally:
-        _statements.reset(token)
-
-
-def several(glacier: Any, observations: Any) -> list[tuple[str, Glacier, Observations | None]]:
-    """Names for the glaciers of a model, each with its glacier and its observations.
-
-        for name, one, seen in priors.several(glacier, observations):
-            with priors.scope(name):
-                scale = priors.thickness_scale()  # the sites glacier1_thickness_scale, glacier2_thickness_scale ...
-
-    Args:
-        glacier: one or a tuple.
-        observations: of each, one or a tuple; None for none at all.
-
-    Raises:
-        InputError: more or fewer observations than glaciers.
-    """
-    glaciers = glacier if isinstance(glacier, tuple | list) else (glacier,)
-    seen = observations if isinstance(observations, tuple | list) else (observations,) * len(glaciers)
-    if len(seen) != len(glaciers):
-        raise InputError(f"{len(glaciers)} glaciers and {len(seen)} sets of observations: give one of each")
-    return [(f"glacier{i + 1}", one, its) for i, (one, its) in enumerate(zip(glaciers, seen, strict=True))]
+        _declarations.reset(token)
 
 
 @contextlib.contextmanager
 def scope(name: str) -> Iterator[None]:
     """All that is sampled, derived or stated inside has the name and an underscore in front."""
     token = _scope.set(f"{name}_")
-    found = _statements.get()
+    found = _declarations.get()
     if found is not None:
         found.scopes.append(f"{name}_")
     try:
@@ -97,9 +49,9 @@ def scope(name: str) -> Iterator[None]:
 
 def state(name: str, value: str) -> None:
     """Something that a reader of the result must know, kept in its attributes."""
-    found = _statements.get()
+    found = _declarations.get()
     if found is not None:
-        found.said[_scope.get() + name] = value
+        found.provenance[_scope.get() + name] = value
 
 
 def sample(name: str, prior: Any, units: str, long_name: str) -> Array:
@@ -122,7 +74,7 @@ def keep_function(name: str, grid: dict[str, tuple[np.ndarray, str]], weights: s
         grid: places and unit, by input.
         weights: name of the site that holds its weights.
     """
-    found = _statements.get()
+    found = _declarations.get()
     if found is not None:
         found.grids[_scope.get() + name] = grid
         if weights is not None:
@@ -131,19 +83,19 @@ def keep_function(name: str, grid: dict[str, tuple[np.ndarray, str]], weights: s
 
 def data_at(name: str, value: float) -> None:
     """Notes that there are data at a value of an input of an unknown function, for the figure."""
-    found = _statements.get()
+    found = _declarations.get()
     if found is not None:
         found.inputs.setdefault(name, []).append(value)
 
 
 def keep_field(name: str, values: np.ndarray, units: str, long_name: str) -> None:
     """Keeps a field (y, x) of the glacier in the result, with its grid."""
-    found = _statements.get()
+    found = _declarations.get()
     if found is not None:
         found.fields[_scope.get() + name] = (values, units, long_name)
 
 
 def _describe(name: str, units: str, long_name: str) -> None:
-    found = _statements.get()
+    found = _declarations.get()
     if found is not None:
         found.units[_scope.get() + name] = (units, long_name)

@@ -18,7 +18,7 @@ def model(
     "inferred"), balance, start and end (decimal years)."""
     law = priors.creep_of_temperature(family, lengths)
     histories = []
-    for name, one, seen in priors.several(glacier, observations):
+    for name, one, seen in priors.enumerate_glaciers(glacier, observations):
         with priors.scope(name):
             one, temperature = priors.with_temperature(priors.at_start(one, seen, start))
             creep = law.creep(jnp.asarray(temperature))

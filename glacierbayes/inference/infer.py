@@ -20,7 +20,7 @@ from glacierbayes.glacier import Glacier
 from glacierbayes.inference.chunks import chunk_path, finished_chunks, read_arrays, read_json, write_json
 from glacierbayes.inference.models import describe_model, find_model
 from glacierbayes.inference.problem import Problem
-from glacierbayes.inference.workers import cores, run_workers
+from glacierbayes.inference.processes.pool import cores, run_workers
 from glacierbayes.observations.observations import Observations
 
 if TYPE_CHECKING:
@@ -97,7 +97,9 @@ def infer(
         return _open(output)
     folder.mkdir(exist_ok=True)
     write_json(folder / "run.json", run)
-    notes = _notes(problem, observations) + [f"{k.replace('_', ' ')}: {v}" for k, v in problem.statements.said.items()]
+    notes = _notes(problem, observations) + [
+        f"{k.replace('_', ' ')}: {v}" for k, v in problem.declarations.provenance.items()
+    ]
     for note in notes:
         _say(note)
     began = time.monotonic()
@@ -208,7 +210,7 @@ def _progress(run: dict[str, Any]) -> Callable[[dict[str, Any]], None]:
 
 
 def _attributes(run, glacier, observations, problem, notes, folder, began, source) -> dict[str, Any]:
-    from glacierbayes.inference.datatree import versions
+    from glacierbayes.draws.build import versions
 
     glaciers = _each(Glacier, glacier)
     joined = {
@@ -216,7 +218,7 @@ def _attributes(run, glacier, observations, problem, notes, folder, began, sourc
         "thickness_product": ", ".join(g.thickness_product or "not stated" for g in glaciers),
         "crs": "; ".join(g.crs or "" for g in glaciers),
     }
-    stated = dict(problem.statements.said)
+    stated = dict(problem.declarations.provenance)
     files = [pair for one in _each(Observations, observations) for pair in one.files]
     seconds = [_seconds(folder, chain) for chain in range(run["chains"])]
     return {
@@ -244,8 +246,8 @@ def _seconds(folder: Path, chain: int) -> float:
 
 
 def _write(problem, glacier, observations, folder, output, chains, attributes) -> xarray.DataTree:
-    from glacierbayes.inference.datatree import build_tree
-    from glacierbayes.inference.diagnostics import check
+    from glacierbayes.draws.build import build_tree
+    from glacierbayes.draws.check import check
 
     tree = build_tree(problem, glacier, observations, folder, chains, attributes)
     temporary = output.with_name(f".{output.name}.tmp")
@@ -261,6 +263,6 @@ def _write(problem, glacier, observations, folder, output, chains, attributes) -
 
 
 def _open(path: Path) -> xarray.DataTree:
-    from glacierbayes.inference.diagnostics import open_draws
+    from glacierbayes.draws.check import open_draws
 
     return open_draws(path)

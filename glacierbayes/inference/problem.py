@@ -16,7 +16,7 @@ from numpyro.distributions import Unit, biject_to
 from numpyro.infer.util import potential_energy
 
 from glacierbayes.errors import InputError
-from glacierbayes.sites import statements
+from glacierbayes.sites import collect_declarations
 
 
 class Problem:
@@ -28,7 +28,7 @@ class Problem:
         dimension: length of the vector.
         unravel: of a vector, its unconstrained sites by name.
         observed: names of the observed sites.
-        statements: what the model says of itself (`sites.state`), and units by name.
+        declarations: what the model declares about itself (`sites.state`), and units by name.
     """
 
     def __init__(self, model: Callable, glacier: Any, observations: Any, options: dict[str, Any]):
@@ -45,7 +45,7 @@ class Problem:
                 if site["type"] == "sample":
                     sites[name] = site
 
-        with statements() as found:
+        with collect_declarations() as found:
             try:
                 jax.eval_shape(trace, jax.random.key(0))
             except TypeError as error:
@@ -53,7 +53,7 @@ class Problem:
                     known = ", ".join(list(inspect.signature(model).parameters)[2:]) or "none"
                     raise InputError(f"options of the model: {error}; it has {known}") from error
                 raise
-        self.statements = found
+        self.declarations = found
         self.observed = [
             name for name, site in sites.items() if site["is_observed"] and not isinstance(site["fn"], Unit)
         ]

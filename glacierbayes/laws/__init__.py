@@ -1,14 +1,10 @@
-"""Flow laws, factors of them, and families of unknown functions, one a file."""
+"""Flow laws and multipliers of them, one a file."""
 
 from glacierbayes.laws.base import FlowLaw, LocalIce, SumOfLaws
-from glacierbayes.laws.basis import Spline
 from glacierbayes.laws.correction import Correction
 from glacierbayes.laws.coupled import Coupled
 from glacierbayes.laws.factor import Factor
-from glacierbayes.laws.functions import Family, Function
-from glacierbayes.laws.gaussian_process import GaussianProcess
 from glacierbayes.laws.glen import Glen
-from glacierbayes.laws.neural import NeuralNetwork
 from glacierbayes.laws.sliding import BuddSliding, CoulombSliding, WeertmanSliding
 from glacierbayes.laws.temperature import TemperatureCreep, arrhenius, cuffey_paterson
 
@@ -18,14 +14,9 @@ __all__ = [
     "CoulombSliding",
     "Coupled",
     "Factor",
-    "Family",
     "FlowLaw",
-    "Function",
-    "GaussianProcess",
     "Glen",
     "LocalIce",
-    "NeuralNetwork",
-    "Spline",
     "SumOfLaws",
     "TemperatureCreep",
     "WeertmanSliding",

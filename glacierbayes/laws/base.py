@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import equinox as eqx
 import jax
-import jax.core
 import jax.numpy as jnp
-from jax import lax
 from jaxtyping import Array, Bool, Float
 
 from glacierbayes.errors import InputError
-from glacierbayes.physics import pointwise
+from glacierbayes.numerics import elementwise
+from glacierbayes.numerics.powers import power
 
 if TYPE_CHECKING:
     from glacierbayes.laws.factor import Factor, Scaled
@@ -103,14 +102,14 @@ class FlowLaw(eqx.Module):
         """The transpose of the derivative of the diffusivity, at one vector of points.
 
         Returns:
-            Cotangents of the law (see `pointwise.transpose`), of the thickness and of the slope squared.
+            Cotangents of the law (see `elementwise.transpose`), of the thickness and of the slope squared.
         """
 
         def diffusivity(law: FlowLaw, thickness: Array, slope_squared: Array) -> Array:
             return law.mobility(LocalIce(thickness, slope_squared))[0]
 
         at = (ice.thickness, ice.slope_squared)
-        of_law, (of_thickness, of_slope) = pointwise.transpose(diffusivity, self, at, cotangent)
+        of_law, (of_thickness, of_slope) = elementwise.transpose(diffusivity, self, at, cotangent)
         return of_law, of_thickness, of_slope
 
     def __add__(self, other: FlowLaw) -> SumOfLaws:
@@ -192,40 +191,3 @@ def needed(law: FlowLaw | Factor, fields: Mapping[str, Array]) -> dict[str, Arra
                 f"give it as Glacier(..., fields={{{name!r}: ...}})"
             )
     return {name: fields[name] for name in law.needs}
-
-
-class Exponent(eqx.Module):
-    """A power that is a plain number (compiled to multiplications) or an array (inferable)."""
-
-    number: float | None = eqx.field(static=True)
-    array: Float[Array, ""] | None
-
-    def __init__(self, value: Any):
-        """A Python number is fixed, anything else is traced by JAX."""
-        fixed = isinstance(value, int | float)
-        self.number = float(value) if fixed else None
-        self.array = None if fixed else jnp.asarray(value)
-
-    @property
-    def value(self) -> Any:
-        """The power."""
-        return self.array if self.number is None else self.number
-
-
-def power(base: Array, exponent: Any) -> Array:
-    """base ** exponent for base >= 0, with a finite gradient at 0.
-
-    Whole numbers become multiplications: a power of two arrays costs fifty times as much.
-    """
-    if isinstance(exponent, int | float):
-        if float(exponent).is_integer():
-            return lax.integer_pow(base, int(exponent))
-        if exponent == 0.5:
-            return jnp.sqrt(base)
-    safe = jnp.where(base > 0, base, 1.0)
-    return jnp.where(base > 0, jnp.exp(exponent * jnp.log(safe)), 0.0)
-
-
-def as_scalar(value: Any) -> Array:
-    """A parameter as a floating array."""
-    return value if isinstance(value, jax.core.Tracer) else jnp.asarray(value, float)

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from glacierbayes.errors import InputError
-from glacierbayes.laws.base import FlowLaw, LocalIce, as_scalar
+from glacierbayes.laws.base import FlowLaw, LocalIce
+from glacierbayes.numerics.powers import as_scalar
 
 
 class Coupled(FlowLaw):

@@ -18,8 +18,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
-from glacierbayes.laws import packed
 from glacierbayes.laws.base import FlowLaw, LocalIce, needed
+from glacierbayes.numerics import masked_blocks
 
 MOST_CHANGE = 0.5  # of the factor within a step, as a share; further from where it touches, a tangent says nothing
 LEAST_THICKNESS = 1.0  # m; thinner ice has the factor of this: logarithms and powers have no derivatives at 0
@@ -132,6 +132,6 @@ def expanded(law: FlowLaw, factor: Factor, ice: LocalIce, wanted: Bool[Array, " 
         _, by_slope_squared = jax.jvp(lambda at: _log(factor, thickness, at, part.fields), (slope_squared,), (one,))
         return value, by_thickness, by_slope_squared
 
-    value, by_thickness, by_slope_squared = packed.where(wanted, of, factor, ice, transposed)
+    value, by_thickness, by_slope_squared = masked_blocks.where(wanted, of, factor, ice, transposed)
     origin = by_thickness * ice.thickness + by_slope_squared * ice.slope_squared
     return Expanded(law, jnp.exp(value), by_thickness, by_slope_squared, origin)

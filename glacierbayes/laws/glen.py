@@ -8,7 +8,8 @@ import equinox as eqx
 from jaxtyping import Array, Float
 
 from glacierbayes import constants
-from glacierbayes.laws.base import Exponent, FlowLaw, LocalIce, as_scalar, power
+from glacierbayes.laws.base import FlowLaw, LocalIce
+from glacierbayes.numerics.powers import Exponent, as_scalar, power
 
 
 class Glen(FlowLaw):

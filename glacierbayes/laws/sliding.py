@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from glacierbayes import constants
-from glacierbayes.laws.base import Exponent, FlowLaw, LocalIce, as_scalar, power
+from glacierbayes.laws.base import FlowLaw, LocalIce
+from glacierbayes.numerics.powers import Exponent, as_scalar, power
 
 MOST_BORNE = 0.99  # r^p of `CoulombSliding`
 

@@ -10,8 +10,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from glacierbayes import constants
-from glacierbayes.laws.base import Exponent, FlowLaw, LocalIce, needed
+from glacierbayes.laws.base import FlowLaw, LocalIce, needed
 from glacierbayes.laws.glen import Glen
+from glacierbayes.numerics.powers import Exponent
 
 # Cuffey and Paterson 2010, Table 3.4: temperature, degC, and recommended creep parameter, Pa-3 s-1
 TABLE = (

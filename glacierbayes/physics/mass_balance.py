@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from glacierbayes import constants
 from glacierbayes.errors import InputError
 from glacierbayes.glacier import Climate
-from glacierbayes.laws.base import as_scalar
+from glacierbayes.numerics.powers import as_scalar
 
 
 class MassBalance(eqx.Module):

@@ -23,7 +23,7 @@ from jaxtyping import Array, Bool, Float
 from glacierbayes import constants
 from glacierbayes.laws.base import FlowLaw, LocalIce, closed
 from glacierbayes.laws.coupled import displaced, uncoupled
-from glacierbayes.physics import pointwise
+from glacierbayes.numerics import elementwise
 from glacierbayes.physics.layout import Layout, padded
 from glacierbayes.physics.mass_balance import MassBalance
 from glacierbayes.physics.slope import THIN, at_centres, averaged, driving_slope
@@ -199,7 +199,7 @@ class ShallowIce(eqx.Module):
             cotangent: of the flux.
 
         Returns:
-            Cotangents of the laws (for `pointwise.summed`), of the thickness at fixed surface, and of the surface.
+            Cotangents of the laws (for `elementwise.summed`), of the thickness at fixed surface, and of the surface.
         """
         shift, w, reach = self.layout.shift, self.layout.width, self.layout.reach
         x, y = self.faces(thickness)
@@ -320,7 +320,7 @@ class ShallowIce(eqx.Module):
             return jnp.zeros_like(thickness)
         reach = 3 * self.layout.reach
         surface = thickness + self.bed[reach : self.bed.shape[0] - reach]
-        of = pointwise.transposed(_rate) if transposed else _rate
+        of = elementwise.transposed(_rate) if transposed else _rate
         rate = lax.optimization_barrier(of(self.balance, surface, start, end))
         return lax.optimization_barrier(jnp.where(self.mask | (rate < 0), rate, 0.0) * self.inside)
 

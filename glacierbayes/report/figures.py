@@ -9,7 +9,7 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from glacierbayes.inference.diagnostics import group
+from glacierbayes.draws.check import group
 from glacierbayes.report.parameters import QUANTILES, LeftOut
 from glacierbayes.report.style import BARE_ICE, OBSERVED, POSTERIOR, PRIOR, logarithmic
 from glacierbayes.report.tables import LEAST_THICKNESS, balances, fit_statistics, prior_balances, speeds

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from glacierbayes.inference.diagnostics import Check, check, group
+from glacierbayes.draws.check import Check, check, group
 from glacierbayes.report.parameters import QUANTILES
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from glacierbayes.draws.check import LARGEST_R_HAT, LEAST_ESS, Check, check, group, open_draws
 from glacierbayes.errors import InputError
-from glacierbayes.inference.diagnostics import LARGEST_R_HAT, LEAST_ESS, Check, check, group, open_draws
 from glacierbayes.report.functions import function_table
 from glacierbayes.report.glaciers import glacier_views
 from glacierbayes.report.parameters import LeftOut, Parameter, belongs, parameters, plain_name, shown, units_html

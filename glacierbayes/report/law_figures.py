@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure, SubFigure
 
-from glacierbayes.inference.diagnostics import group
+from glacierbayes.draws.check import group
 from glacierbayes.report.functions import contraction, stacked, unknown
 from glacierbayes.report.parameters import LeftOut, units_text
 from glacierbayes.report.style import POSTERIOR, PRIOR, logarithmic

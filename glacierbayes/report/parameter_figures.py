@@ -7,7 +7,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from glacierbayes.inference.diagnostics import group
+from glacierbayes.draws.check import group
 from glacierbayes.report.parameters import LeftOut, Parameter, parameters, plain_name, shown, units_text
 from glacierbayes.report.style import CHAINS, POSTERIOR, PRIOR, logarithmic
 

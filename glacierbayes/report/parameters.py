@@ -9,7 +9,7 @@ from itertools import product
 import numpy as np
 import xarray as xr
 
-from glacierbayes.inference.diagnostics import group
+from glacierbayes.draws.check import group
 
 CI_PROB = 0.9  # of every interval in the report
 QUANTILES = ((1 - CI_PROB) / 2, (1 + CI_PROB) / 2)

@@ -9,7 +9,7 @@ import pandas as pd
 import xarray as xr
 
 from glacierbayes import constants
-from glacierbayes.inference.diagnostics import Check, check, group, open_draws
+from glacierbayes.draws.check import Check, check, group, open_draws
 from glacierbayes.report.glaciers import glacier_views
 from glacierbayes.report.parameters import QUANTILES, LeftOut, Parameter, belongs, parameters
 

@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array
 
-from glacierbayes.physics import pointwise
+from glacierbayes.numerics import elementwise
 from glacierbayes.physics.sia import Flux, ShallowIce
 from glacierbayes.solvers import legendre
 from glacierbayes.solvers.legendre import MOST_STAGES, coefficients, combine, first_share, reached, stage_thickness
@@ -105,14 +105,14 @@ def _backward(residuals, cotangent: Flux):
 
     nothing, none = jnp.zeros_like(start), jnp.zeros(())
     nowhere = equation.layout.slopes(nothing)
-    sums = Sums(pointwise.spread(laws, cotangent.x), nowhere, nothing, nothing, nothing)
+    sums = Sums(elementwise.spread(laws, cotangent.x), nowhere, nothing, nothing, nothing)
     carry = (none, jnp.ones(()), none, nowhere, nowhere, sums)
     _, share, of_first, _, field, sums = lax.fori_loop(0, (stages - 1) // 2, back_pair, carry)
     of_first = of_flux(of_first + first_share(stages) * share, sums.first + first_share(stages) * field)
     of_laws, of_thickness, of_surface = equation.flux_transpose(state(start), lax.optimization_barrier(of_first))
     none = jax.tree.map(_zero_cotangent, (rest, step, stages))
     return (
-        pointwise.summed(laws, lax.optimization_barrier(jax.tree.map(jnp.add, sums.laws, of_laws))),
+        elementwise.summed(laws, lax.optimization_barrier(jax.tree.map(jnp.add, sums.laws, of_laws))),
         state(lax.optimization_barrier(sums.surface + of_surface)),
         sums.start + of_thickness + of_surface,
         sums.rate,

@@ -8,8 +8,8 @@ import numpyro.distributions as dist
 import pytest
 
 import glacierbayes as gb
-from glacierbayes.inference.mode import find_start
 from glacierbayes.inference.problem import Problem
+from glacierbayes.inference.start.mode import find_start
 
 
 def two_modes(glacier, observations):

@@ -8,9 +8,9 @@ import numpyro.distributions as dist
 import pytest
 from scipy.optimize import brentq
 
-from glacierbayes.inference.adaptation import LONGEST_STEP, Moments, renewals
-from glacierbayes.inference.integrator import STAGES, three_stages
-from glacierbayes.inference.nuts import LENGTH, Chain, _doublings, _enough, _transition
+from glacierbayes.inference.engines.nuts import LENGTH, Chain, _doublings, _enough, _transition
+from glacierbayes.inference.hamiltonian.adaptation import LONGEST_STEP, Moments, renewals
+from glacierbayes.inference.hamiltonian.integrator import STAGES, three_stages
 from glacierbayes.inference.problem import Problem
 
 ROOT = np.linalg.qr(np.random.default_rng(0).normal(size=(10, 10)))[0] * np.geomspace(0.3, 3.0, 10)

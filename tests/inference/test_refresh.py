@@ -7,11 +7,11 @@ import numpyro
 import numpyro.distributions as dist
 
 from glacierbayes.data.synthetic import valley_glacier
+from glacierbayes.inference.engines.nuts import Chain
 from glacierbayes.inference.models import find_model
-from glacierbayes.inference.nuts import Chain
+from glacierbayes.inference.nuisance.refresh import refreshed
+from glacierbayes.inference.nuisance.split import Split
 from glacierbayes.inference.problem import Problem
-from glacierbayes.inference.refresh import refreshed
-from glacierbayes.inference.split import Split
 
 DATA = jnp.asarray([0.9, 1.4, 0.7, 1.6])
 

@@ -26,7 +26,7 @@ def test_every_glacier_has_its_own_sites_and_the_law_is_shared():
     of_two = {name.removeprefix("glacier2_") for name in problem.names if name.startswith("glacier2_")}
     assert of_one == of_two and "thickness_scale" in of_one
     assert [name for name in problem.names if not name.startswith("glacier")] == ["creep_departure_weights"]
-    assert problem.statements.units["glacier2_thickness_scale"][0] == "1"
+    assert problem.declarations.units["glacier2_thickness_scale"][0] == "1"
 
 
 def test_the_law_of_a_glacier_is_that_of_its_temperature():
@@ -53,14 +53,14 @@ def test_as_many_observations_as_glaciers():
 
 def test_a_name_that_failed_is_not_left_behind():
     def broken(glacier, observations=None):
-        for name, _, _ in priors.several(glacier, observations):
+        for name, _, _ in priors.enumerate_glaciers(glacier, observations):
             with priors.scope(name):
                 raise KeyError(name)
 
     with pytest.raises(KeyError):
         Problem(broken, COLD, None, {})
     problem = Problem(find_model("creep"), COLD, SEEN[0], OPTIONS)
-    assert "thickness_scale" in problem.names and "thickness_scale" in problem.statements.units
+    assert "thickness_scale" in problem.names and "thickness_scale" in problem.declarations.units
 
 
 @pytest.mark.timeout(900)  # it compiles for minutes where other work runs beside it

@@ -9,8 +9,8 @@ import pytest
 import xarray as xr
 
 import glacierbayes as gb
-from glacierbayes.inference.importance import distance
-from glacierbayes.inference.svi import fit
+from glacierbayes.draws.importance import distance
+from glacierbayes.inference.engines.svi import fit
 
 CENTRE = np.array([0.5, -1.0, 0.2])
 COVARIANCE = np.array([[1.0, 0.6, 0.0], [0.6, 0.8, -0.3], [0.0, -0.3, 0.5]])

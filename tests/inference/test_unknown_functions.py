@@ -65,7 +65,7 @@ def test_an_inferred_length_lies_between_its_ends():
 
 def test_a_family_with_inferred_lengths_asks_for_their_ends():
     def made(length):
-        return gb.laws.Spline((0.0, 1.0), 1.0, length).scale
+        return gb.functions.Spline((0.0, 1.0), 1.0, length).scale
 
     with pytest.raises(gb.InputError, match="Spline: lengths are inferred: give shortest and longest"):
         jax.jit(made)(0.3)

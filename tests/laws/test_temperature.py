@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import glacierbayes as gb
-from glacierbayes.laws import Function, GaussianProcess, Glen, TemperatureCreep, arrhenius, cuffey_paterson
+from glacierbayes.functions import Function, GaussianProcess
+from glacierbayes.laws import Glen, TemperatureCreep, arrhenius, cuffey_paterson
 
 from ..glaciers import valley
 

@@ -7,7 +7,7 @@ import pytest
 
 from glacierbayes.glacier import Glacier
 from glacierbayes.laws import Glen, WeertmanSliding
-from glacierbayes.physics import pointwise
+from glacierbayes.numerics import elementwise
 from glacierbayes.physics.layout import Layout
 from glacierbayes.physics.mass_balance import LinearGradient, MassBalance
 from glacierbayes.physics.sia import Flux, Laws, ShallowIce, surface_velocity
@@ -174,7 +174,7 @@ def test_transposes(seed):
     bed, inner = equation.bed[margin:-margin], thickness[margin:-margin]
     of_law, of_bed, of_thickness = jax.vjp(flux, LAW, bed, inner)[1](cotangent)
     law, at_fixed_surface, of_surface = equation.flux_transpose(thickness, cotangent)
-    law = pointwise.summed(LAW, jax.tree.map(jnp.add, *law))
+    law = elementwise.summed(LAW, jax.tree.map(jnp.add, *law))
     for ours, theirs in zip(jax.tree.leaves(law), jax.tree.leaves(of_law), strict=True):
         assert float(ours) == pytest.approx(float(theirs), rel=1e-10)
     scale = float(jnp.max(jnp.abs(of_thickness)))

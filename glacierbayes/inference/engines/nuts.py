@@ -21,13 +21,13 @@ from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Bool, Float, Int
 from numpyro.infer.hmc_util import IntegratorState, build_tree, euclidean_kinetic_energy
 
-from glacierbayes.inference.adaptation import Moments, StepSize, renewals
 from glacierbayes.inference.chunks import chunk_path, finished_chunks, read_arrays, write_arrays
-from glacierbayes.inference.integrator import STAGES, three_stages
+from glacierbayes.inference.hamiltonian.adaptation import Moments, StepSize, renewals
+from glacierbayes.inference.hamiltonian.integrator import STAGES, three_stages
+from glacierbayes.inference.nuisance.refresh import refreshed
+from glacierbayes.inference.nuisance.split import Split
 from glacierbayes.inference.prior import draw_prior
 from glacierbayes.inference.problem import Problem
-from glacierbayes.inference.refresh import refreshed
-from glacierbayes.inference.split import Split
 
 CHUNK = 25  # transitions between two files
 # A trajectory is doubled until it is about as long as this, in posterior standard deviations, unless it turns before:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from glacierbayes.draws.check import check
 from glacierbayes.errors import InputError
-from glacierbayes.inference.diagnostics import check
 
 from ..synthetic_draws import make_draws
 

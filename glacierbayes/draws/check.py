@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from glacierbayes.draws.importance import Distance, distance
 from glacierbayes.errors import InputError
-from glacierbayes.inference.importance import Distance, distance
 
 LARGEST_R_HAT = 1.01  # rank-normalised; Vehtari et al. 2021, doi 10.1214/20-BA1221
 FAR_APART = 1.05

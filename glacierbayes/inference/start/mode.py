@@ -13,9 +13,9 @@ import numpy as np
 from scipy.optimize import minimize
 
 from glacierbayes.errors import InputError
-from glacierbayes.inference.matched import matched
 from glacierbayes.inference.problem import Problem
-from glacierbayes.inference.workers import cores
+from glacierbayes.inference.processes.pool import cores
+from glacierbayes.inference.start.score_matching import matched
 
 HEIGHT = 1e8  # stands for the density zero of a failed solve in the line search
 TRIED = 32  # prior draws, of which the best become starts

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from glacierbayes.declarations import Declarations
 from glacierbayes.glacier import Glacier
 from glacierbayes.inference.chunks import chunk_path, finished_chunks, read_arrays
 from glacierbayes.inference.problem import Problem
 from glacierbayes.observations.observations import Observations
-from glacierbayes.sites import Statements
 
 PACKAGES = ("jax", "numpyro", "diffrax", "equinox", "arviz", "numpy", "xarray")
 
@@ -70,13 +70,13 @@ def build_tree(
     arrays = collect(folder, chains)
     priors = [read_arrays(folder / f"prior{chain}.npz") for chain in range(chains)]
     attributes = {**attributes, "prior_solves_failed": int(sum(int(part["failed"]) for part in priors))}
-    attributes["glaciers"] = [scope.removesuffix("_") for scope in problem.statements.scopes]
+    attributes["glaciers"] = [scope.removesuffix("_") for scope in problem.declarations.scopes]
     pieces = {n: np.concatenate([p[n] for p in priors if n in p])[None] for n in priors[0] if n != "failed"}
 
     def part(source: dict[str, np.ndarray], group: str) -> dict[str, np.ndarray]:
         return {n.split("/")[1]: v for n, v in source.items() if n.startswith(f"{group}/")}
 
-    stated, sampled = problem.statements, set(problem.names)
+    stated, sampled = problem.declarations, set(problem.names)
 
     def seen(name: str) -> bool:
         return _split(name, stated)[1] in DIMENSIONS
@@ -117,7 +117,7 @@ def build_tree(
     return xr.DataTree.from_dict(tree, name="glacierbayes")
 
 
-def _glaciers(glacier: Any, observations: Any, stated: Statements) -> dict[str, tuple[Glacier, Observations]]:
+def _glaciers(glacier: Any, observations: Any, stated: Declarations) -> dict[str, tuple[Glacier, Observations]]:
     """Every glacier with its observations, by what stands before its names; none where the model names them itself."""
     if not isinstance(glacier, tuple | list):
         glacier, observations = (glacier,), (observations,)
@@ -129,13 +129,15 @@ def _glaciers(glacier: Any, observations: Any, stated: Statements) -> dict[str, 
     return dict(zip(scopes, zip(glacier, data, strict=True), strict=True))
 
 
-def _split(name: str, stated: Statements) -> tuple[str, str]:
+def _split(name: str, stated: Declarations) -> tuple[str, str]:
     """What stands before a glacier's names, and the name itself."""
     scope = next((scope for scope in stated.scopes if name.startswith(scope)), "")
     return scope, name.removeprefix(scope)
 
 
-def _variable(name: str, value: np.ndarray, group: str, stated: Statements, sampled: set, coords: dict) -> xr.DataArray:
+def _variable(
+    name: str, value: np.ndarray, group: str, stated: Declarations, sampled: set, coords: dict
+) -> xr.DataArray:
     lead = () if group == "observed_data" else ("chain", "draw")
     grid = stated.grids.get(name)
     scope, bare = _split(name, stated)
@@ -178,7 +180,7 @@ def _coordinates(scope: str, observations: Observations) -> dict[str, Any]:
 
 
 def _constants(
-    scope: str, glacier: Glacier, observations: Observations, coords: dict[str, Any], stated: Statements
+    scope: str, glacier: Glacier, observations: Observations, coords: dict[str, Any], stated: Declarations
 ) -> xr.Dataset:
     """Grid and standard errors of one glacier."""
     grid = {

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from glacierbayes.errors import InputError
-from glacierbayes.laws.functions import Family, checked, ends
+from glacierbayes.functions.base import Family, checked, ends
 
 KNOTS_A_LENGTH = 2.0  # a spline of fewer cannot follow what its prior allows
 RISE = 0.5  # of the logarithm of the rise of a function that must rise, standard deviation

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from glacierbayes.inference.adaptation import Moments
+from glacierbayes.inference.hamiltonian.adaptation import Moments
 
 ROUNDS = 2
 DRAWS = 20  # of every round, and two more a dimension: of fewer a few parameters would hang on chance

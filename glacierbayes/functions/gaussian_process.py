@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from glacierbayes.laws.functions import Family, checked, ends, sine_and_cosine
+from glacierbayes.functions.base import Family, checked, ends, sine_and_cosine
 
 # Solin and Sarkka 2020 (doi 10.1007/s11222-019-09886-w); half-width and number of terms by the rule of Riutort-Mayol
 # et al. 2023 (doi 10.1007/s11222-022-10167-2) for Matern 5/2: c >= 4.1 l / S, m >= 2.65 c S / l, S half the range.

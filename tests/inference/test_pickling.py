@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import glacierbayes as gb
-from glacierbayes.inference import by_value
 from glacierbayes.inference.models import find_model
+from glacierbayes.inference.processes import pickling
 from tests.inference import small
 
 LAWS = '''
@@ -92,7 +92,7 @@ def test_laws_of_every_make_work_in_another_process(file, tmp_path):
     find_model(file)
     module = sys.modules["glacierbayes_model_mine"]
     cloudpickle.register_pickle_by_value(module)
-    (tmp_path / "pickled").write_bytes(by_value.dumps((module.diffusivity, module.Hardened(jnp.asarray(1.0)))))
+    (tmp_path / "pickled").write_bytes(pickling.dumps((module.diffusivity, module.Hardened(jnp.asarray(1.0)))))
     code = (
         "import pickle, sys, glacierbayes, jax\n"
         "diffusivity, hard = pickle.load(open(sys.argv[1], 'rb'))\n"
@@ -115,4 +115,4 @@ def test_a_model_file_with_a_law_of_its_own_is_sampled(file, tmp_path):
     # a factor of 1 to 2e-4: the creep that the data were made with, as the model of creep alone finds it
     creep = draws["posterior"]["log_creep"].values
     assert abs(creep.mean()) < 4 * creep.std() and float(az.ess(creep)) > 20
-    assert pickle.loads(by_value.dumps(gb.laws.Glen)) is gb.laws.Glen  # what can be imported goes by name
+    assert pickle.loads(pickling.dumps(gb.laws.Glen)) is gb.laws.Glen  # what can be imported goes by name

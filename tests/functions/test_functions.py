@@ -7,9 +7,10 @@ import pytest
 from jax.test_util import check_grads
 
 import glacierbayes as gb
-from glacierbayes.laws import Correction, Function, GaussianProcess, LocalIce, NeuralNetwork, Spline
-from glacierbayes.laws.functions import sine_and_cosine
-from glacierbayes.laws.gaussian_process import harmonics
+from glacierbayes.functions import Function, GaussianProcess, NeuralNetwork, Spline
+from glacierbayes.functions.base import sine_and_cosine
+from glacierbayes.functions.gaussian_process import harmonics
+from glacierbayes.laws import Correction, LocalIce
 
 RANGE, LENGTH, SCALE = (-24.0, 2.0), 3.0, 0.8
 FAMILIES = [Spline(RANGE, SCALE, LENGTH), GaussianProcess(RANGE, SCALE, LENGTH), NeuralNetwork(RANGE, SCALE, LENGTH)]

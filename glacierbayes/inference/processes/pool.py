@@ -16,7 +16,7 @@ from typing import Any
 import cloudpickle
 
 from glacierbayes.errors import InputError
-from glacierbayes.inference import by_value
+from glacierbayes.inference.processes import pickling
 
 
 class WorkerFailed(RuntimeError):
@@ -91,7 +91,7 @@ def run_workers(tasks: list[dict[str, Any]], say: Callable[[dict[str, Any]], Non
 
 def _start(task: dict[str, Any]) -> subprocess.Popen:
     process = subprocess.Popen(
-        [sys.executable, "-m", "glacierbayes.inference.worker"],
+        [sys.executable, "-m", "glacierbayes.inference.processes.worker"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=_environment(),
@@ -100,7 +100,7 @@ def _start(task: dict[str, Any]) -> subprocess.Popen:
     module = inspect.getmodule(task["model"])
     if module is not None and not module.__name__.startswith("glacierbayes."):
         cloudpickle.register_pickle_by_value(module)
-    payload = by_value.dumps(task)
+    payload = pickling.dumps(task)
     assert process.stdin is not None
     process.stdin.write(len(payload).to_bytes(8, "big") + payload)
     process.stdin.flush()

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Array, Float
 from scipy import stats
 
-from glacierbayes.laws.functions import Family, checked, ends, sine_and_cosine
+from glacierbayes.functions.base import Family, checked, ends, sine_and_cosine
 
 DEGREES = 5  # of the Student-t that frequencies are from: the spectral density of Matern 5/2
 BIAS = 0.2  # of the hidden layer; more is level, which correlates over the whole range

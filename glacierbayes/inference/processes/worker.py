@@ -14,10 +14,10 @@ import jax.numpy as jnp
 
 from glacierbayes.errors import InputError
 from glacierbayes.inference.chunks import write_arrays
-from glacierbayes.inference.mode import find_start
-from glacierbayes.inference.nuts import run_chain
+from glacierbayes.inference.engines.nuts import run_chain
+from glacierbayes.inference.engines.svi import run_svi
 from glacierbayes.inference.problem import Problem
-from glacierbayes.inference.svi import run_svi
+from glacierbayes.inference.start.mode import find_start
 
 
 def _read(stream: Any, size: int) -> bytes:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from glacierbayes.inference.split import Split
+from glacierbayes.inference.nuisance.split import Split
 
 TRIES = 30  # together a hundredth of a gradient on Aletsch at 200 m
 AT_ONCE = 4  # parameters that a try moves, about: those of one glacier

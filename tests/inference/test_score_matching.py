@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from glacierbayes.inference.matched import matched
+from glacierbayes.inference.start.score_matching import matched
 
 
 def gaussian(size: int, seed: int):

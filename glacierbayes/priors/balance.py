@@ -1,0 +1,104 @@
+"""Priors of the mass balance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+
+from glacierbayes import constants
+from glacierbayes.distributions import lognormal
+from glacierbayes.errors import InputError
+from glacierbayes.glacier import Glacier
+from glacierbayes.observations.observations import Observations
+from glacierbayes.physics.mass_balance import LinearGradient, MassBalance, TemperatureIndex
+from glacierbayes.sites import derived, sample, state
+
+USUAL_BALANCE = -0.5  # m w.e. per year, where none was observed
+
+
+def mass_balance(
+    glacier: Glacier, observations: Observations | None, years: tuple[float, float], kind: str = "auto"
+) -> MassBalance:
+    """Temperature index where the climate covers the years, else a linear gradient.
+
+    OGGM's calibrated factors were fitted to the same geodetic balance and are no prior. Melt factor, precipitation
+    factor and temperature bias: the spread over glaciers of such calibrations (Schuster et al. 2023,
+    doi 10.1017/aog.2023.57). Equilibrium line: near the glacier's median elevation (Braithwaite and Raper 2009,
+    doi 10.3189/172756410790595930).
+
+    Args:
+        glacier: with its climate, at the start; not traced.
+        observations: a geodetic balance in them says where the sampler looks first, and nothing else here.
+        years: of the run.
+        kind: "auto", "TemperatureIndex" or "LinearGradient".
+
+    Raises:
+        InputError: an unknown kind, or "TemperatureIndex" with a climate that is missing or too short.
+    """
+    geodetic = None if observations is None else observations.geodetic
+    expected = USUAL_BALANCE if geodetic is None else float(np.mean(np.asarray(geodetic.balance)))
+    covered = glacier.climate is not None and glacier.climate.covers(*years)
+    if kind == "auto":
+        kind = "TemperatureIndex" if covered else "LinearGradient"
+    if kind == "TemperatureIndex":
+        state("balance_model", kind)
+        return _temperature_index(glacier, years, expected)
+    if kind == "LinearGradient":
+        state("balance_model", kind)
+        with jax.ensure_compile_time_eval():
+            heights = np.asarray(glacier.surface)[np.asarray(glacier.thickness) > 0]
+        return linear_gradient(float(np.median(heights)), float(np.mean(heights)))
+    raise InputError(f'option balance is "{kind}", expected "auto", "TemperatureIndex" or "LinearGradient"')
+
+
+def linear_gradient(typical: Any, mean: Any) -> LinearGradient:
+    """A balance linear in elevation.
+
+    The balance over the glacier ties line and gradient to a thin curve. Sampled is therefore the mean balance on the
+    first surface, under the prior that follows from that of the line: normal, 200 m about its typical elevation.
+
+    Args:
+        typical: elevation of the equilibrium line, m.
+        mean: elevation of the ice at the start, m.
+    """
+    gradient = sample(
+        "balance_gradient", lognormal(0.0065, 1.5), "yr-1", "mass balance gradient, m w.e. per year per m"
+    )
+    first = dist.Normal(gradient * (mean - typical), gradient * 200.0)
+    balance = sample("first_balance", first, "m yr-1", "mean balance on the first surface, m w.e. per year")
+    line = derived("equilibrium_line", mean - balance / gradient, "m", "equilibrium line altitude")
+    return LinearGradient(line, gradient)
+
+
+def _temperature_index(glacier: Glacier, years: tuple[float, float], expected: float) -> TemperatureIndex:
+    """A temperature index model whose parameters are sampled along and across the budget.
+
+    A balance over the whole glacier ties melt factor, precipitation factor and temperature bias to a thin curved
+    sheet. The precipitation factor is therefore sampled as the log of its ratio to the one that would give the
+    expected balance on the starting surface: a shift, which leaves its prior as it is.
+    """
+    trial = TemperatureIndex(glacier.climate, 1.0, 1.0, 0.0)
+    trial.breaks(*years)  # refuses a climate that is too short
+    with jax.ensure_compile_time_eval():
+        ice = np.asarray(glacier.thickness) > 0
+        heights = jnp.quantile(jnp.asarray(np.asarray(glacier.surface)[ice]), (jnp.arange(20) + 0.5) / 20)
+    melt_factor = sample("melt_factor", lognormal(5.0, 1.6), "kg m-2 d-1 K-1", "melt factor")
+    bias = sample("temperature_bias", dist.Normal(0.0, 1.5), "K", "temperature bias")
+    biased = TemperatureIndex(glacier.climate, melt_factor, 1.0, bias)
+    calendar = jnp.arange(int(np.floor(years[0])), int(np.ceil(years[1])))
+    snow, degrees = jax.vmap(lambda year: biased.year(heights, year))(calendar)
+    needed = constants.WATER_DENSITY * expected + melt_factor * jnp.mean(degrees)
+    ratio = needed / jnp.mean(snow)
+    closing = 0.5 * (ratio + jnp.sqrt(ratio**2 + 0.1**2))  # positive, whatever the sampler tries
+    departure = sample(
+        "precipitation_departure",
+        dist.Normal(np.log(2.0) - jnp.log(closing), np.log(1.5)),
+        "1",
+        f"log of the precipitation factor over the one that gives {expected:.2f} m w.e. per year on the first surface",
+    )
+    factor = derived("precipitation_factor", closing * jnp.exp(departure), "1", "precipitation factor")
+    return TemperatureIndex(glacier.climate, melt_factor, factor, bias)

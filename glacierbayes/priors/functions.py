@@ -1,0 +1,111 @@
+"""Priors of unknown functions of one or two inputs, and the inputs that a glacier has."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+
+from glacierbayes import functions
+from glacierbayes.distributions import inverse_gamma
+from glacierbayes.errors import InputError
+from glacierbayes.glacier import Glacier
+from glacierbayes.priors.reference import thickness_and_slope
+from glacierbayes.sites import derived, keep_field, keep_function, sample
+
+FAMILIES = {
+    "spline": functions.Spline,
+    "gaussian_process": functions.GaussianProcess,
+    "neural_network": functions.NeuralNetwork,
+}
+GRID = {1: (30,), 2: (6, 5)}  # places at which a function is kept, and its convergence judged
+SHORTEST, LONGEST = 0.5, 2.0  # times its length, where that is inferred
+
+
+class Input(NamedTuple):
+    """An input of an unknown function: the range that matters, and the length over which the function may turn."""
+
+    name: str
+    low: float
+    high: float
+    length: float
+    units: str
+
+
+def unknown_function(
+    name: str,
+    family: str,
+    inputs: tuple[Input, ...],
+    scale: float,
+    long_name: str,
+    lengths: str = "fixed",
+    zero_at: tuple[Any, ...] | None = None,
+) -> functions.Function:
+    """A function of one or two inputs that nobody knows: mean 0, standard deviation `scale`, as the family draws it.
+
+    Its weights are the site `NAME_weights`; they may swap places and are not judged. Its values on a grid over the
+    inputs are kept as NAME. Lengths that are inferred are the sites `NAME_length_INPUT`, from half to twice that of the
+    input; more weights are needed then (a Gaussian process of two inputs: too many, take a spline).
+
+    Args:
+        name: of the function in the result.
+        family: "spline", "gaussian_process" or "neural_network".
+        inputs: one or two.
+        scale: prior standard deviation of its values, which are logarithms of a factor.
+        long_name: for the result file.
+        lengths: "fixed" or "inferred".
+        zero_at: a place, one number an input, at which the function is 0: where it multiplies something unknown, the
+            data cannot tell the levels of the two apart, and a sampler goes up and down between them. Elsewhere it is a
+            difference of two values then, up to 1.4 times as wide a priori.
+
+    Raises:
+        InputError: an unknown family, or another word for the lengths.
+    """
+    if family not in FAMILIES:
+        raise InputError(f'option family is "{family}", expected {", ".join(map(repr, FAMILIES))}')
+    if lengths not in ("fixed", "inferred"):
+        raise InputError(f'option lengths is "{lengths}", expected "fixed" or "inferred"')
+    short, long = (tuple(share * i.length for i in inputs) for share in (SHORTEST, LONGEST))
+    over: tuple[Any, ...] = tuple(i.length for i in inputs)
+    if lengths == "inferred":
+        over = tuple(
+            sample(f"{name}_length_{i.name}", inverse_gamma(a, b), i.units, f"length of {long_name} along {i.name}")
+            for i, a, b in zip(inputs, short, long, strict=True)
+        )
+    between = {"shortest": short, "longest": long} if lengths == "inferred" else {}
+    of = FAMILIES[family](tuple((i.low, i.high) for i in inputs), scale, over, **between)
+    weights = sample(f"{name}_weights", dist.Normal().expand([of.size]).to_event(1), "1", f"weights of {long_name}")
+    function = functions.Function(of, weights)
+    function = function if zero_at is None else function.zero_at(*zero_at)
+    axes = [_places(i, count) for i, count in zip(inputs, GRID[len(inputs)], strict=True)]
+    derived(name, function(*map(jnp.asarray, np.meshgrid(*axes, indexing="ij"))), "1", long_name)
+    grid = {i.name: (axis, i.units) for i, axis in zip(inputs, axes, strict=True)}
+    keep_function(name, grid, weights=f"{name}_weights")
+    return function
+
+
+def _places(along: Input, count: int) -> np.ndarray:
+    """Evenly over the range, to three digits of their distance: they name rows of tables."""
+    places, step = np.linspace(along.low, along.high, count, retstep=True)
+    return np.round(places, 2 - int(np.floor(np.log10(step))))
+
+
+def of_the_ice(glacier: Glacier, coupling: Any = None, share: float = 0.5) -> tuple[Input, Input]:
+    """Thickness and slope as inputs, over what the glacier has.
+
+    Thickness to one and a half times the thickest ice, for the thickness is uncertain; slope to the 99th percentile.
+
+    Args:
+        glacier: not traced.
+        coupling: over how many thicknesses the law's slope is averaged, as `coupled` takes it.
+        share: of the range, over which the function may turn: its length.
+    """
+    thickness, slope = thickness_and_slope(glacier, coupling)
+    keep_field("slope", slope, "1", "slope of the surface that the unknown function is given")
+    slope = slope[thickness > 0]
+    if slope.size == 0:
+        raise InputError("priors: the glacier has no ice, and so no range of thickness and slope")
+    deep, steep = 1.5 * float(thickness.max()), float(np.quantile(slope, 0.99))
+    return Input("thickness", 0.0, deep, share * deep, "m"), Input("slope", 0.0, steep, share * steep, "1")

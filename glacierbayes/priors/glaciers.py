@@ -1,0 +1,30 @@
+"""Several glaciers in one model, each with its own sites."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from glacierbayes.errors import InputError
+from glacierbayes.glacier import Glacier
+from glacierbayes.observations.observations import Observations
+
+
+def enumerate_glaciers(glacier: Any, observations: Any) -> list[tuple[str, Glacier, Observations | None]]:
+    """Names for the glaciers of a model, each with its glacier and its observations.
+
+        for name, one, seen in priors.enumerate_glaciers(glacier, observations):
+            with priors.scope(name):
+                scale = priors.thickness_scale()  # the sites glacier1_thickness_scale, glacier2_thickness_scale ...
+
+    Args:
+        glacier: one or a tuple.
+        observations: of each, one or a tuple; None for none at all.
+
+    Raises:
+        InputError: more or fewer observations than glaciers.
+    """
+    glaciers = glacier if isinstance(glacier, tuple | list) else (glacier,)
+    seen = observations if isinstance(observations, tuple | list) else (observations,) * len(glaciers)
+    if len(seen) != len(glaciers):
+        raise InputError(f"{len(glaciers)} glaciers and {len(seen)} sets of observations: give one of each")
+    return [(f"glacier{i + 1}", one, its) for i, (one, its) in enumerate(zip(glaciers, seen, strict=True))]
