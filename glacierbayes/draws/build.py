@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,6 @@ import xarray as xr
 
 from glacierbayes.declarations import Declarations
 from glacierbayes.glacier import Glacier
-from glacierbayes.inference.chunks import chunk_path, finished_chunks, read_arrays
-from glacierbayes.inference.problem import Problem
 from glacierbayes.observations.observations import Observations
 
 PACKAGES = ("jax", "numpyro", "diffrax", "equinox", "arviz", "numpy", "xarray")
@@ -44,39 +41,23 @@ STATISTICS = {
 }
 
 
-def collect(folder: Path, chains: int) -> dict[str, np.ndarray]:
-    """All draws after the warm-up, (chain, draw, ...)."""
-    stacked: list[dict[str, np.ndarray]] = []
-    for chain in range(chains):
-        parts = [read_arrays(chunk_path(folder, chain, i)) for i in range(finished_chunks(folder, chain))]
-        draws = [part for part in parts if not part["warmup"]]
-        names = [n for n in draws[0] if "/" in n or n in STATISTICS]
-        stacked.append({name: np.concatenate([part[name] for part in draws]) for name in names})
-    return {name: np.stack([chain[name] for chain in stacked]) for name in stacked[0]}
-
-
 def build_tree(
-    problem: Problem, glacier: Any, observations: Any, folder: Path, chains: int, attributes: dict[str, Any]
+    recorded: dict[str, np.ndarray],
+    prior: dict[str, np.ndarray],
+    observed: dict[str, np.ndarray],
+    declarations: Declarations,
+    sampled: list[str],
+    glacier: Any,
+    observations: Any,
+    attributes: dict[str, Any],
 ) -> xr.DataTree:
-    """The result of a run.
-
-    Args:
-        problem: the model and its data.
-        glacier, observations: one of each, or tuples.
-        folder: with the chunks of all chains.
-        chains: how many.
-        attributes: of the root.
-    """
-    arrays = collect(folder, chains)
-    priors = [read_arrays(folder / f"prior{chain}.npz") for chain in range(chains)]
-    attributes = {**attributes, "prior_solves_failed": int(sum(int(part["failed"]) for part in priors))}
-    attributes["glaciers"] = [scope.removesuffix("_") for scope in problem.declarations.scopes]
-    pieces = {n: np.concatenate([p[n] for p in priors if n in p])[None] for n in priors[0] if n != "failed"}
+    """The result of a run."""
+    arrays, pieces, stated = recorded, prior, declarations
+    attributes = {**attributes, "versions": versions()}
+    attributes["glaciers"] = [scope.removesuffix("_") for scope in declarations.scopes]
 
     def part(source: dict[str, np.ndarray], group: str) -> dict[str, np.ndarray]:
         return {n.split("/")[1]: v for n, v in source.items() if n.startswith(f"{group}/")}
-
-    stated, sampled = problem.declarations, set(problem.names)
 
     def seen(name: str) -> bool:
         return _split(name, stated)[1] in DIMENSIONS
@@ -107,10 +88,7 @@ def build_tree(
             attrs={"inference_library": "numpyro", "sample_dims": ["chain", "draw"]},
         )
     tree["observed_data"] = xr.Dataset(
-        {
-            name: _variable(name, value, "observed_data", stated, sampled, coords)
-            for name, value in problem.observed_values().items()
-        }
+        {name: _variable(name, value, "observed_data", stated, sampled, coords) for name, value in observed.items()}
     )
     constants = [_constants(scope, *one, coords, stated) for scope, one in glaciers.items()]
     tree["constant_data"] = xr.merge(constants, combine_attrs="override", compat="identical", join="exact")
@@ -136,7 +114,7 @@ def _split(name: str, stated: Declarations) -> tuple[str, str]:
 
 
 def _variable(
-    name: str, value: np.ndarray, group: str, stated: Declarations, sampled: set, coords: dict
+    name: str, value: np.ndarray, group: str, stated: Declarations, sampled: Any, coords: dict
 ) -> xr.DataArray:
     lead = () if group == "observed_data" else ("chain", "draw")
     grid = stated.grids.get(name)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import hashlib
-import json
 import shutil
 import sys
 import time
@@ -17,23 +14,31 @@ import numpy as np
 
 from glacierbayes.errors import InputError
 from glacierbayes.glacier import Glacier
-from glacierbayes.inference.chunks import chunk_path, finished_chunks, read_arrays, read_json, write_json
+from glacierbayes.inference.chunks import collect, collect_prior, write_json
+from glacierbayes.inference.driver import Settings, Task
+from glacierbayes.inference.engines import find_engine
+from glacierbayes.inference.machine import cores
 from glacierbayes.inference.models import describe_model, find_model
+from glacierbayes.inference.output import attributes_of, check_output, describe_run, notes_of, run_of
+from glacierbayes.inference.prior import PRIOR_DRAWS
 from glacierbayes.inference.problem import Problem
-from glacierbayes.inference.processes.pool import cores, run_workers
+from glacierbayes.inference.processes.pool import run
+from glacierbayes.inference.progress import ProgressReport
 from glacierbayes.observations.observations import Observations
 
 if TYPE_CHECKING:
     import xarray
 
-METHODS = ("nuts", "svi")
+    from glacierbayes.inference.engines.base import Engine
+
+LEAST_DRAWS = 4
 
 
 def infer(
     model: str | Path | Callable,
     glacier: Any,
     observations: Any,
-    method: str = "nuts",
+    method: str | type[Engine] = "nuts",
     chains: int = 4,
     draws: int = 1000,
     warmup: int = 500,
@@ -41,6 +46,7 @@ def infer(
     output: str | Path = "posterior.nc",
     resume: bool = False,
     options: dict[str, Any] | None = None,
+    workers: int | None = None,
 ) -> xarray.DataTree:
     """Samples the posterior of a model and writes it as an ArviZ `DataTree`.
 
@@ -51,14 +57,17 @@ def infer(
     Args:
         model: name of a shipped model, path of a model file, or a function model(glacier, observations, **options).
         glacier, observations: of one glacier, or tuples.
-        method: "nuts", or "svi": the Gaussian nearest to the posterior, which takes a fraction of the time and may
-            be wrong; `check` says how near it is.
-        chains: processes, at most as many at once as there are cores; "svi" has one.
+        method: "nuts"; "svi", the Gaussian nearest to the posterior, which takes a fraction of the time and may be
+            wrong (`check` says how near it is); "blackjax", the NUTS of BlackJAX, for comparison; or a subclass of
+            `gb.Engine`.
+        chains: number of independent chains; "svi" has one.
         draws, warmup: kept and adapting transitions of each chain; with "svi", draws and steps of the fit.
         seed: of everything random.
         output: NetCDF file.
         resume: go on from the last whole chunk, with as many draws as then, or more.
         options: of the model; plain values.
+        workers: largest number of processes at once; 0 runs the chains one after another in this process. By default
+            there are as many processes as cores.
 
     Returns:
         posterior, sample_stats, posterior_predictive, prior, prior_predictive, log_likelihood, observed_data and
@@ -68,54 +77,86 @@ def infer(
         InputError: an unknown model, option or method, an output that is in the way, a `resume` of another run,
             data of another kind, nothing observed that the model can use.
     """
+    began = time.monotonic()
     output, options = Path(output), dict(options or {})
-    if method not in METHODS:
-        raise InputError(f'method "{method}" is not known: expected {", ".join(METHODS)}')
-    for name, value, least in (("chains", chains, 1), ("draws", draws, 4), ("warmup", warmup, 1)):
-        if int(value) != value or value < least:
-            raise InputError(f"{name} is {value}: expected a whole number of at least {least}")
+    engine = find_engine(method)
+    least = {"chains": 1, "draws": LEAST_DRAWS, "warmup": 1}
+    for name, value in {"chains": chains, "draws": draws, "warmup": warmup}.items():
+        if int(value) != value or value < least[name]:
+            raise InputError(f"{name} is {value}: expected a whole number of at least {least[name]}")
     _check_data(glacier, observations)
-    chains = chains if method == "nuts" else 1  # draws of a Gaussian do not lean on each other
     program = find_model(model)
     label, source = describe_model(model, program)
-    run = {
-        "model": label,
-        "model_source": source,
-        "data": _fingerprint(glacier, observations),
-        "options": options,
-        "method": method,
-        "chains": int(chains),
-        "draws": int(draws),
-        "warmup": int(warmup),
-        "seed": int(seed),
-    }
+    # independent draws need no second chain
+    sizes = {"chains": chains if engine.markov_chain else 1, "draws": draws, "warmup": warmup, "seed": seed}
+    described = describe_run(label, source, glacier, observations, options, engine.name, **sizes)
     folder = output.with_name(output.name + ".parts")
-    _check_output(output, folder, resume, run)
+    check_output(output, folder, resume, described)
     problem = Problem(program, glacier, observations, options)
-
-    if output.exists() and _run_of(output)["draws"] == draws:  # complete already
+    if output.exists() and run_of(output)["draws"] == draws:  # complete already
         return _open(output)
     folder.mkdir(exist_ok=True)
-    write_json(folder / "run.json", run)
-    notes = _notes(problem, observations) + [
-        f"{k.replace('_', ' ')}: {v}" for k, v in problem.declarations.provenance.items()
-    ]
-    for note in notes:
-        _say(note)
-    began = time.monotonic()
-    task = {"model": program, "glacier": _portable(glacier), "observations": _portable(observations)}
-    task |= {"options": options, "folder": folder.resolve(), "settings": run}
-    if not (folder / "start.npz").exists():
-        _say("looking for a mode of the posterior to start from (the first time compilation takes a minute)")
-        run_workers([{**task, "job": "start"}], _progress(run))
-    if method == "nuts":
-        at_once = min(chains, cores())
-        _say(f"{chains} chains of {warmup} + {draws} transitions, {at_once} at once, {len(problem.names)} parameters")
+    write_json(folder / "run.json", described)
+    glacier_arrays, observed_arrays = (jax.tree.map(np.asarray, data) for data in (glacier, observations))
+    settings = Settings(**sizes, prior_draws=PRIOR_DRAWS)
+    task = Task(engine, program, glacier_arrays, observed_arrays, options, folder.resolve(), settings)
+    with ProgressReport(task.settings) as progress:
+        for note in notes_of(problem, observations):
+            progress.say(note)
+        if not (folder / "start.npz").is_file():
+            progress.say("looking for a mode to start from (the first time compilation takes a minute)")
+        at_once = max(1, min(sizes["chains"], cores() if workers is None else workers))
+        progress.say(
+            f"{sizes['chains']} x ({warmup} + {draws}) transitions by {engine.name}, {at_once} at once, "
+            f"{len(problem.names)} parameters"
+        )
+        run(task, workers, progress.update)
+    tree = _tree(problem, glacier, observations, folder, described, engine, began)
+    temporary = output.with_name(f".{output.name}.tmp")
+    tree.to_netcdf(temporary, engine="h5netcdf")
+    temporary.replace(output)
+    return _finish(output, folder, engine)
+
+
+def _tree(
+    problem: Problem,
+    glacier: Any,
+    observations: Any,
+    folder: Path,
+    described: dict[str, Any],
+    engine: type[Engine],
+    began: float,
+) -> xarray.DataTree:
+    from glacierbayes.draws.build import build_tree
+
+    recorded = collect(folder, described["chains"])
+    prior, failed = collect_prior(folder, described["chains"])
+    attributes = attributes_of(
+        described, glacier, observations, problem, folder, began, engine.markov_chain, prior_solves_failed=failed
+    )
+    return build_tree(
+        recorded,
+        prior,
+        problem.observed_values(),
+        problem.declarations,
+        problem.names,
+        glacier,
+        observations,
+        attributes,
+    )
+
+
+def _finish(output: Path, folder: Path, engine: type[Engine]) -> xarray.DataTree:
+    """Opens the file again, and removes the parts once the draws can be trusted."""
+    from glacierbayes.draws.check import check
+
+    written = _open(output)
+    if check(written).ok:
+        shutil.rmtree(folder)
     else:
-        _say(f"{warmup} steps of the fit and {draws} draws, {len(problem.names)} parameters")
-    run_workers([{**task, "job": method, "chain": chain} for chain in range(chains)], _progress(run))
-    attributes = _attributes(run, glacier, observations, problem, notes, folder, began, source)
-    return _write(problem, glacier, observations, folder, output, chains, attributes)
+        more = f": --resume with more --draws goes on from {folder}" if engine.markov_chain else ""
+        print(f"not to be trusted yet (see check){more}", file=sys.stderr, flush=True)
+    return written
 
 
 def _check_data(glacier: Any, observations: Any) -> None:
@@ -129,137 +170,6 @@ def _check_data(glacier: Any, observations: Any) -> None:
                 f"observations is a {type(one).__name__}, expected gb.Observations(velocity=..., geodetic=...) or "
                 "gb.read_observations(folder, glacier)"
             )
-
-
-def _check_output(output: Path, folder: Path, resume: bool, run: dict[str, Any]) -> None:
-    if not output.parent.is_dir():
-        raise InputError(f"output {output}: the folder {output.parent} is not there; make it first")
-    if not resume:
-        if output.exists():
-            raise InputError(f"output {output} is there already; name another, or remove it")
-        if folder.exists():
-            raise InputError(f"{folder} holds an unfinished run; go on with --resume, or remove it")
-        return
-    if folder.exists() and (folder / "run.json").is_file():
-        earlier = read_json(folder / "run.json")
-    elif output.exists():
-        earlier = _run_of(output)
-    else:
-        return
-    if folder.exists() and run["draws"] > earlier.get("draws", 0):
-        earlier["draws"] = run["draws"]  # more of the same
-    names = {"model_source": "model", "data": "data (glacier, resolution, thickness product)"}
-    differ = [names.get(key, key) for key in run if earlier.get(key) != run[key]]
-    if differ:
-        raise InputError(
-            f"--resume: {output} was begun with another {', '.join(dict.fromkeys(differ))}; "
-            "give the same as then, or name another output"
-        )
-
-
-def _run_of(output: Path) -> dict[str, Any]:
-    return json.loads(_open(output).attrs.get("run", '{"draws": 0}'))
-
-
-def _fingerprint(glacier: Any, observations: Any) -> str:
-    """A hash of every array and name in the data."""
-    digest = hashlib.sha256()
-    leaves, tree = jax.tree.flatten((glacier, observations))
-    for leaf in leaves:
-        array = np.asarray(leaf)
-        digest.update(f"{array.dtype}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    digest.update(str(tree).encode())
-    return digest.hexdigest()
-
-
-def _portable(tree: Any) -> Any:
-    return jax.tree.map(np.asarray, tree)
-
-
-def _each(kind: type, value: Any) -> list[Any]:
-    return [value] if isinstance(value, kind) else [one for one in value or () if isinstance(one, kind)]
-
-
-def _notes(problem: Problem, observations: Any) -> list[str]:
-    if not problem.observed:
-        return ["nothing observed: unless the model has a likelihood of its own, these are draws of its prior"]
-    return [note for one in _each(Observations, observations) for note in one.notes]
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
-def _progress(run: dict[str, Any]) -> Callable[[dict[str, Any]], None]:
-    """A line a chain after every chunk."""
-
-    def say(message: dict[str, Any]) -> None:
-        if "text" in message:
-            return _say(message["text"])
-        position, warmup = message["position"], run["warmup"]
-        phase = f"warm-up {position}/{warmup}" if position <= warmup else f"draws {position - warmup}/{run['draws']}"
-        _say(
-            f"chain {message['chain'] + 1}: {phase}, step size {message['step_size']:.2g}, "
-            f"{message['steps']:.0f} gradients a draw, {message['divergences']} divergences, "
-            f"{datetime.timedelta(seconds=round(message['left']))} left"
-        )
-        return None
-
-    return say
-
-
-def _attributes(run, glacier, observations, problem, notes, folder, began, source) -> dict[str, Any]:
-    from glacierbayes.draws.build import versions
-
-    glaciers = _each(Glacier, glacier)
-    joined = {
-        "rgi_id": ", ".join(g.rgi_id or "" for g in glaciers),
-        "thickness_product": ", ".join(g.thickness_product or "not stated" for g in glaciers),
-        "crs": "; ".join(g.crs or "" for g in glaciers),
-    }
-    stated = dict(problem.declarations.provenance)
-    files = [pair for one in _each(Observations, observations) for pair in one.files]
-    seconds = [_seconds(folder, chain) for chain in range(run["chains"])]
-    return {
-        **{k: v for k, v in run.items() if k not in ("model_source", "data")},
-        **joined,
-        **stated,
-        "resolution": float(abs(glaciers[0].dx)) if glaciers else "not stated",
-        "model_sha256": source,
-        "data_files": files,
-        "notes": notes,
-        "versions": versions(),
-        "cores": cores(),
-        "wall_seconds": time.monotonic() - began,
-        "sampling_seconds": float(sum(seconds)),
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "run": run,
-    }
-
-
-def _seconds(folder: Path, chain: int) -> float:
-    """Time that the chain's process spent on transitions, compilation included."""
-    return sum(
-        float(read_arrays(chunk_path(folder, chain, i))["chunk_seconds"]) for i in range(finished_chunks(folder, chain))
-    )
-
-
-def _write(problem, glacier, observations, folder, output, chains, attributes) -> xarray.DataTree:
-    from glacierbayes.draws.build import build_tree
-    from glacierbayes.draws.check import check
-
-    tree = build_tree(problem, glacier, observations, folder, chains, attributes)
-    temporary = output.with_name(f".{output.name}.tmp")
-    tree.to_netcdf(temporary, engine="h5netcdf")
-    temporary.replace(output)
-    written = _open(output)
-    if check(written).ok:
-        shutil.rmtree(folder)
-    else:
-        more = f": --resume with more --draws goes on from {folder}" if attributes["method"] == "nuts" else ""
-        _say(f"not to be trusted yet (see check){more}")
-    return written
 
 
 def _open(path: Path) -> xarray.DataTree:

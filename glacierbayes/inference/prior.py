@@ -1,4 +1,4 @@
-"""What the prior would have seen."""
+"""Draws of the prior, and what they would have seen."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from glacierbayes.inference.problem import Problem
 PRIOR_DRAWS = 100  # for each chain, solved once the chain is done
 
 
-def draw_prior(problem: Problem, path: Path, key: Any, evaluate: Callable) -> None:
+def draw_prior(problem: Problem, path: Path, key: Any, evaluate: Callable, count: int = PRIOR_DRAWS) -> None:
     """Draws from the prior and what they would have seen; draws whose solve failed are counted and left out.
 
     Args:
@@ -23,19 +23,20 @@ def draw_prior(problem: Problem, path: Path, key: Any, evaluate: Callable) -> No
         path: of the file; nothing is done where it is.
         key: of the draws.
         evaluate: `problem.evaluate`, compiled.
+        count: number of draws.
     """
     if path.is_file():
         return
     draw = jax.jit(problem.prior_vector)
     rows: list[dict[str, np.ndarray]] = []
     failed = 0
-    for one in jax.random.split(key, PRIOR_DRAWS):
+    for one in jax.random.split(key, count):
         place, noise = jax.random.split(one)
-        said = evaluate(draw(place), noise)
+        given = evaluate(draw(place), noise)
         row = {
-            f"{group}/{name}": np.asarray(said[group][name])
+            f"{group}/{name}": np.asarray(given[group][name])
             for group in ("sites", "derived", "predictive")
-            for name in said[group]
+            for name in given[group]
         }
         if all(np.all(np.isfinite(value)) for value in row.values()):
             rows.append(row)

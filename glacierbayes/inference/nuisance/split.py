@@ -1,7 +1,7 @@
-"""A density as what a run of the glacier gives, and what is cheap once that is known.
+"""A density in two parts: what a run of the glacier gives, and what depends on it and on nuisance parameters alone.
 
-Scale and length of an observation's error enter no run. Given the run their density costs next to nothing, so that
-they can be drawn many times for one gradient of it: see `nuts`.
+Nuisance parameters, such as scale and length of an observation's error, enter no run. Given the run their density costs
+next to nothing, so that they can be updated many times for one gradient: see `gibbs`.
 """
 
 from __future__ import annotations
@@ -17,57 +17,57 @@ from jaxtyping import Array, Float, Int
 
 from glacierbayes.inference.problem import Problem
 
-# A time integration is a loop, or has a derivative of its own.
-RUNS = ("while", "scan", "custom_vjp_call", "custom_jvp_call")
+# primitives of a time integration, which is a loop or has a derivative of its own
+RUN_PRIMITIVES = ("while", "scan", "custom_vjp_call", "custom_jvp_call")
 
 
 class Split:
-    """The potential of a problem in two parts, by what depends on what.
+    """The potential of a problem in two parts, found from which equation depends on which parameter.
 
     Attributes:
-        cheap: where in the vector the parameters are that enter no run.
-        names: of those.
+        nuisance: places of the nuisance parameters in the vector.
+        names: names of their sites.
     """
 
-    cheap: Int[np.ndarray, " m"]
+    nuisance: Int[np.ndarray, " m"]
     names: list[str]
 
     def __init__(self, problem: Problem):
-        """Traces the potential, without running it."""
+        """Traces the potential without running it."""
         template = jax.eval_shape(problem.unravel, jnp.zeros(problem.dimension))
         parts, names = [template[name] for name in problem.names], problem.names
         closed = jax.make_jaxpr(lambda parts: problem.potential_of(dict(zip(names, parts, strict=True))))(parts)
         whole = closed.jaxpr
-        needs = _needs(whole, names)
-        runs = frozenset().union(*(of for eqn, of in zip(whole.eqns, needs, strict=True) if _runs(eqn)))
+        needs = _dependencies(whole, names)
+        runs = frozenset().union(*(sites for eqn, sites in zip(whole.eqns, needs, strict=True) if _is_run(eqn)))
         self.names = [name for name in names if name not in runs]
-        own_part = np.repeat([name in self.names for name in names], [part.size for part in parts])
-        self.cheap = np.flatnonzero(own_part)  # the vector has the parts in this order
+        is_nuisance = np.repeat([name in self.names for name in names], [part.size for part in parts])
+        self.nuisance = np.flatnonzero(is_nuisance)  # the vector has the parts in this order
 
-        after = [eqn for eqn, of in zip(whole.eqns, needs, strict=True) if of & {*self.names}]
-        before = [eqn for eqn, of in zip(whole.eqns, needs, strict=True) if not of & {*self.names}]
+        after = [eqn for eqn, sites in zip(whole.eqns, needs, strict=True) if sites & {*self.names}]
+        before = [eqn for eqn, sites in zip(whole.eqns, needs, strict=True) if not sites & {*self.names}]
         own = [var for var, name in zip(whole.invars, names, strict=True) if name in self.names]
         others = [var for var in whole.invars if var not in own]
         made = {*others, *(var for eqn in before for var in eqn.outvars)}
         used = [var for eqn in after for var in eqn.invars if not isinstance(var, Literal)]
         between = list(dict.fromkeys(var for var in (*used, *whole.outvars) if var in made))
         self._problem = problem
-        self._first = _part(closed, before, others, between)
-        self._second = _part(closed, after, [*own, *between], whole.outvars)
+        self._first = _function_of(closed, before, others, between)
+        self._second = _function_of(closed, after, [*own, *between], whole.outvars)
 
     def run(self, vector: Float[Array, " n"]) -> list[Array]:
-        """All that the second part takes from the first."""
+        """Everything that the second part takes from the first, for a vector."""
         parts = self._problem.unravel(vector)
         return self._first(*(parts[name] for name in self._problem.names if name not in self.names))
 
     def potential(self, vector: Float[Array, " n"], known: list[Array]) -> Float[Array, ""]:
-        """`Problem.potential`, with what `run` gave for a vector that differs in the cheap parameters alone."""
+        """`Problem.potential`, with what `run` gave for a vector that differs in nuisance parameters alone."""
         parts = self._problem.unravel(vector)
         return jnp.asarray(self._second(*(parts[name] for name in self.names), *known)[0])
 
 
-def _needs(jaxpr: Jaxpr, names: Sequence[str]) -> list[frozenset[str]]:
-    """On which parameters every equation depends."""
+def _dependencies(jaxpr: Jaxpr, names: Sequence[str]) -> list[frozenset[str]]:
+    """The parameters on which each equation depends."""
     by: dict[Any, frozenset[str]] = {var: frozenset({name}) for var, name in zip(jaxpr.invars, names, strict=True)}
     by.update((var, frozenset()) for var in jaxpr.constvars)
     found: list[frozenset[str]] = []
@@ -77,11 +77,14 @@ def _needs(jaxpr: Jaxpr, names: Sequence[str]) -> list[frozenset[str]]:
     return found
 
 
-def _runs(eqn: Any) -> bool:
-    return eqn.primitive.name in RUNS or any(_runs(one) for inner in jaxprs_in_params(eqn.params) for one in inner.eqns)
+def _is_run(eqn: Any) -> bool:
+    """Whether an equation, or one inside it, is a time integration."""
+    inside = (one for inner in jaxprs_in_params(eqn.params) for one in inner.eqns)
+    return eqn.primitive.name in RUN_PRIMITIVES or any(map(_is_run, inside))
 
 
-def _part(closed: Any, eqns: list, inputs: list, outputs: Sequence) -> Any:
+def _function_of(closed: Any, eqns: list, inputs: list, outputs: Sequence) -> Any:
+    """Some equations of a closed jaxpr as a function."""
     taken = {var for eqn in eqns for var in eqn.invars if not isinstance(var, Literal)} | {*outputs}
     pairs = zip(closed.jaxpr.constvars, closed.consts, strict=True)
     kept = [(var, value) for var, value in pairs if var in taken]

@@ -1,4 +1,9 @@
-"""Processes for the chains: one a chain, at most as many at once as there are cores."""
+"""Processes for the chains: one for each chain, at most as many at once as there are cores.
+
+They are ours and not a library's: a worker has to end when its parent is killed (`kill -9`), with a model that goes by
+value from a notebook, progress on its way back, and one thread for each. A worker of an executor of the standard
+library or of joblib goes on with its job, here for hours, when the parent is gone.
+"""
 
 from __future__ import annotations
 
@@ -8,34 +13,26 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from queue import Queue
 from typing import Any
 
 import cloudpickle
 
 from glacierbayes.errors import InputError
+from glacierbayes.inference.driver import Driver, Task
+from glacierbayes.inference.machine import cache_folder, cores
 from glacierbayes.inference.processes import pickling
+
+Say = Callable[[dict[str, Any]], None]
 
 
 class WorkerFailed(RuntimeError):
-    """A chain's process ended before its task did."""
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def cache_folder() -> Path:
-    """Where compiled programs are kept between runs."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "glacierbayes" / "jax"
+    """The process of a chain ended before its job did."""
 
 
 def _environment() -> dict[str, str]:
-    """One thread a process: the arrays are small, and there is a process for every core."""
+    """One thread for each process: the arrays are small, and there is a process for every core."""
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false".strip()
     single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     environment = {**os.environ, **single, "XLA_FLAGS": flags, "JAX_ENABLE_X64": "1"}
@@ -45,19 +42,29 @@ def _environment() -> dict[str, str]:
     return environment
 
 
-def run_workers(tasks: list[dict[str, Any]], say: Callable[[dict[str, Any]], None]) -> None:
-    """Runs every task in a process of its own and passes on what they say.
+def run_here(task: Task, say: Say) -> None:
+    """Finds the start and runs the chains one after another in this process."""
+    driver = Driver(task, say)
+    driver.find_start()
+    for chain in range(task.settings.chains):
+        driver.run_chain(chain)
+
+
+def run_in_processes(task: Task, chains: Sequence[int | None], say: Say, at_once: int) -> None:
+    """Runs jobs of a task, each in a process of its own, and passes on what they say.
 
     Args:
-        tasks: for `worker.main`.
+        task: of the run.
+        chains: numbers of the chains to run; None stands for the search for the start.
         say: is called in this process with every message.
+        at_once: the largest number of processes at a time.
 
     Raises:
         InputError: a process found one.
         WorkerFailed: a process ended with an error; the others are ended too, their chunks stay.
     """
     messages: Queue[tuple[int, dict[str, Any] | None]] = Queue()
-    waiting = list(enumerate(tasks))
+    waiting = list(enumerate(chains))
     running: dict[int, subprocess.Popen] = {}
 
     def listen(index: int, process: subprocess.Popen) -> None:
@@ -70,9 +77,9 @@ def run_workers(tasks: list[dict[str, Any]], say: Callable[[dict[str, Any]], Non
 
     try:
         while waiting or running:
-            while waiting and len(running) < cores():
-                index, task = waiting.pop(0)
-                running[index] = process = _start(task)
+            while waiting and len(running) < at_once:
+                index, chain = waiting.pop(0)
+                running[index] = process = _start(task, chain)
                 threading.Thread(target=listen, args=(index, process), daemon=True).start()
             index, message = messages.get()
             if message is not None:
@@ -82,14 +89,30 @@ def run_workers(tasks: list[dict[str, Any]], say: Callable[[dict[str, Any]], Non
                 continue
             code = running.pop(index).returncode
             if code:
-                raise WorkerFailed(f"the process of task {index} ended with status {code}; what it said stands above")
+                raise WorkerFailed(f"the process of job {index} ended with status {code}; its messages stand above")
     finally:
         for process in running.values():  # their listeners see the end and close the pipes
             process.kill()
             process.wait()
 
 
-def _start(task: dict[str, Any]) -> subprocess.Popen:
+def run(task: Task, workers: int | None, say: Say) -> None:
+    """Finds the start and runs all chains.
+
+    Args:
+        task: of the run.
+        workers: largest number of processes at once; 0 for none but this one, None for one a core.
+        say: is given a dict after every chunk.
+    """
+    if workers == 0:
+        return run_here(task, say)
+    at_once = cores() if workers is None else workers
+    if not (task.folder / "start.npz").is_file():
+        run_in_processes(task, [None], say, 1)
+    run_in_processes(task, range(task.settings.chains), say, at_once)
+
+
+def _start(task: Task, chain: int | None) -> subprocess.Popen:
     process = subprocess.Popen(
         [sys.executable, "-m", "glacierbayes.inference.processes.worker"],
         stdin=subprocess.PIPE,
@@ -97,10 +120,11 @@ def _start(task: dict[str, Any]) -> subprocess.Popen:
         env=_environment(),
     )
     # between processes only, and by value: the other process may not find a notebook, a script or a model file
-    module = inspect.getmodule(task["model"])
-    if module is not None and not module.__name__.startswith("glacierbayes."):
-        cloudpickle.register_pickle_by_value(module)
-    payload = pickling.dumps(task)
+    for part in (task.model, task.engine):
+        module = inspect.getmodule(part)
+        if module is not None and not module.__name__.startswith("glacierbayes."):
+            cloudpickle.register_pickle_by_value(module)
+    payload = pickling.dumps((task, chain))
     assert process.stdin is not None
     process.stdin.write(len(payload).to_bytes(8, "big") + payload)
     process.stdin.flush()

@@ -13,8 +13,8 @@ import numpy as np
 from scipy.optimize import minimize
 
 from glacierbayes.errors import InputError
+from glacierbayes.inference.machine import cores
 from glacierbayes.inference.problem import Problem
-from glacierbayes.inference.processes.pool import cores
 from glacierbayes.inference.start.score_matching import matched
 
 HEIGHT = 1e8  # stands for the density zero of a failed solve in the line search

@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
+from glacierbayes.inference.nuisance.refresh import refreshed
 
 from glacierbayes.data.synthetic import valley_glacier
 from glacierbayes.inference.engines.nuts import Chain
 from glacierbayes.inference.models import find_model
-from glacierbayes.inference.nuisance.refresh import refreshed
 from glacierbayes.inference.nuisance.split import Split
 from glacierbayes.inference.problem import Problem
 
