@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
-from glacierbayes.inference.nuisance.refresh import refreshed
+from glacierbayes.inference.nuisance.gibbs import update_nuisance
 
 from glacierbayes.data.synthetic import valley_glacier
-from glacierbayes.inference.engines.nuts import Chain
+from glacierbayes.inference.engines.nuts import Nuts
 from glacierbayes.inference.models import find_model
 from glacierbayes.inference.nuisance.split import Split
 from glacierbayes.inference.problem import Problem
@@ -39,7 +39,7 @@ def exact(rate_axis, sigma_axis):
 def test_parameters_of_the_error_enter_no_run():
     split = Split(Problem(model, None, None, {}))
     assert split.names == ["freedom", "sigma"]
-    assert split.cheap.tolist() == [0, 2]  # of freedom, rate, sigma
+    assert split.nuisance.tolist() == [0, 2]  # of freedom, rate, sigma
 
 
 def test_a_parameter_of_both_is_not_cheap():
@@ -65,7 +65,7 @@ def test_the_parts_are_the_whole():
     split, rng = Split(problem), np.random.default_rng(0)
     for _ in range(5):
         z = jnp.asarray(rng.normal(size=3))
-        there = z.at[split.cheap].set(rng.normal(size=2))
+        there = z.at[split.nuisance].set(rng.normal(size=2))
         assert np.isclose(split.potential(there, split.run(z)), problem.potential(there), rtol=1e-12, atol=1e-12)
 
 
@@ -80,7 +80,7 @@ def test_a_shipped_model_is_split():
         "volume_change_density",
     ]
     z = jax.jit(problem.prior_vector)(jax.random.key(0))
-    there = z.at[split.cheap].add(0.3)
+    there = z.at[split.nuisance].add(0.3)
     whole, part = jax.jit(problem.potential)(there), jax.jit(split.potential)(there, jax.jit(split.run)(z))
     assert np.isclose(whole, part, rtol=1e-10)
     assert np.isfinite(whole)
@@ -90,7 +90,7 @@ def test_a_refresh_draws_from_the_conditional():
     problem = Problem(model, None, None, {})
     split, axis = Split(problem), np.linspace(-6, 4, 2001)
     start = jnp.asarray([1.0, -0.5, 2.0])
-    step = jax.jit(lambda z, key: refreshed(split, key, z, jnp.eye(3)))
+    step = jax.jit(lambda z, key: update_nuisance(split, key, z, jnp.eye(3)))
     _, draws = jax.lax.scan(lambda z, key: (step(z, key)[0],) * 2, start, jax.random.split(jax.random.key(1), 6000))
     assert np.all(draws[:, 1] == start[1])
     density = np.exp(exact(np.array([-0.5]), axis)[0])
@@ -107,12 +107,12 @@ def test_a_chain_and_what_is_kept_of_it_have_the_target():
     potential, gradient = jax.value_and_grad(problem.potential)(jnp.asarray(at))
     start = {"mean": at, "covariance": np.diag([1.0, 0.1, 0.2]), "starts": at[None]}
     start |= {"potentials": np.array([potential]), "gradients": np.array([gradient])}
-    chain = Chain(problem, 300, start)
-    states = [chain.first_state(jax.random.key_data(jax.random.key(0)), 0)]
-    for _ in range(1800):
-        states.append(chain.advance(states[-1]))
+    chain = Nuts(problem, start, 300)
+    states = [chain.init(jax.random.key_data(jax.random.key(0)), 0)]
+    for i in range(1800):
+        states.append(chain.warm_up(states[-1]) if i < 300 else chain.step(states[-1]))
     draws = np.array([state.z for state in states[301:]])
-    kept = np.array([chain.kept(state)[0] for state in states[301:]])
+    kept = np.array([chain.record(state).vector for state in states[301:]])
     assert np.all(kept[:, 1] == draws[:, 1])  # enters a run
     rate, sigma = np.linspace(-3, 2, 301), np.linspace(-4, 4, 401)
     density = np.exp(exact(rate, sigma))
@@ -128,18 +128,18 @@ def test_a_chain_and_what_is_kept_of_it_have_the_target():
     last = states[-1]
     value, gradient = jax.value_and_grad(problem.potential)(last.z)
     assert np.isclose(last.potential, value) and np.allclose(last.gradient, gradient)
-    z, potential = chain.kept(last)
-    assert np.isclose(potential, problem.potential(z))
+    draw = chain.record(last)
+    assert np.isclose(draw.statistics["lp"], -problem.potential(draw.vector))
 
     # trajectories too short to get about, as with a mass matrix of a narrow place
     slow = [last._replace(covariance=last.covariance / 50)]
     for _ in range(400):
-        slow.append(chain.advance(slow[-1]))
+        slow.append(chain.step(slow[-1]))
 
     def lean(states):
         """Correlation of a draw of sigma with the one before."""
         values = np.array([z[2] for z in states])
         return np.corrcoef(values[:-1], values[1:])[0, 1]
 
-    leans = lean([chain.kept(state)[0] for state in slow]), lean([state.z for state in slow])
+    leans = lean([chain.record(state).vector for state in slow]), lean([state.z for state in slow])
     assert leans[0] < 0.5 * leans[1]

@@ -8,7 +8,7 @@ import numpyro.distributions as dist
 import pytest
 from scipy.optimize import brentq
 
-from glacierbayes.inference.engines.nuts import LENGTH, Chain, _doublings, _enough, _transition
+from glacierbayes.inference.engines.nuts import TRAJECTORY_LENGTH, Nuts, capped_step_size, doublings
 from glacierbayes.inference.hamiltonian.adaptation import LONGEST_STEP, Moments, renewals
 from glacierbayes.inference.hamiltonian.integrator import STAGES, three_stages
 from glacierbayes.inference.problem import Problem
@@ -32,10 +32,10 @@ def run(model, warmup: int, draws: int):
     potential, gradient = jax.value_and_grad(problem.potential)(jnp.asarray(at))
     start = {"mean": np.zeros(10), "covariance": np.eye(10)}
     start |= {"starts": at[None], "potentials": np.array([potential]), "gradients": np.array([gradient])}
-    chain = Chain(problem, warmup, start)
-    states = [chain.first_state(jax.random.key_data(jax.random.key(0)), 0)]
-    for _ in range(warmup + draws):
-        states.append(chain.advance(states[-1]))
+    chain = Nuts(problem, start, warmup)
+    states = [chain.init(jax.random.key_data(jax.random.key(0)), 0)]
+    for i in range(warmup + draws):
+        states.append(chain.warm_up(states[-1]) if i < warmup else chain.step(states[-1]))
     return states[1:]
 
 
@@ -44,7 +44,7 @@ def test_warm_up_takes_no_long_step_and_the_chain_keeps_the_target():
     assert max(float(state.step_size) for state in states) <= LONGEST_STEP
     kept = states[300:]
     # the step size is the average of a noisy search
-    acceptance = np.mean([float(state.acceptance) for state in kept])
+    acceptance = np.mean([float(state.acceptance_rate) for state in kept])
     assert 0.7 < acceptance
     assert acceptance < 0.9 or float(kept[-1].step_size) > 0.9 * LONGEST_STEP
     squares = np.array([np.sum(np.square(state.z)) for state in kept])  # chi2 with 10 degrees of freedom
@@ -56,16 +56,16 @@ def test_warm_up_takes_no_long_step_and_the_chain_keeps_the_target():
 def test_no_trajectory_is_doubled_beyond_its_length():
     for before, after in zip((states := run(normals, 60, 40)), states[1:], strict=False):
         steps, step = int(after.n_steps) // STAGES, float(before.step_size)
-        assert steps == 1 or steps * step < 2 * LENGTH + step
+        assert steps == 1 or steps * step < 2 * TRAJECTORY_LENGTH + step
 
 
 def test_a_step_is_no_longer_than_its_trajectory_needs():
     for step in np.geomspace(0.03, LONGEST_STEP, 50):
-        enough, doublings = (float(of(jnp.asarray(step))) for of in (_enough, _doublings))
-        assert enough <= step
-        assert (2**doublings - 1) * enough <= LENGTH * (1 + 1e-12)
-        assert enough == step or (2**doublings - 1) * enough > LENGTH * (1 - 1e-12)
-        assert _doublings(jnp.asarray(enough)) == doublings
+        capped, number = (float(of(jnp.asarray(step))) for of in (capped_step_size, doublings))
+        assert capped <= step
+        assert (2**number - 1) * capped <= TRAJECTORY_LENGTH * (1 + 1e-12)
+        assert capped == step or (2**number - 1) * capped > TRAJECTORY_LENGTH * (1 - 1e-12)
+        assert doublings(jnp.asarray(capped)) == number
 
 
 def test_a_direction_that_comes_back_to_where_it_was_is_explored():
@@ -82,7 +82,7 @@ def test_a_direction_that_comes_back_to_where_it_was_is_explored():
     potential = lambda z: 0.5 * jnp.sum(z**2)  # noqa: E731
     value, gradient = jax.value_and_grad(potential)(state.z)
     state = state._replace(potential=value, gradient=gradient)
-    step = jax.jit(lambda state: _transition(potential, state))
+    step = jax.jit(lambda state: Nuts.transition(potential, state))
     squares = []
     for _ in range(1000):
         state = step(state)
