@@ -121,7 +121,7 @@ def _asks_for_debris(ice):
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        (lambda: Glen(1e-24) * 2.0, "multiplied by a Factor, not by 2.0"),
+        (lambda: Glen(1e-24) * 2.0, "multiplied by a laws.Multiplier, not by 2.0"),
         (lambda: inspect.unwrap(simulate)(slab(), Glen, None), "expected a law with its parameters"),
         (lambda: _asks_for_debris(LocalIce(jnp.ones(2), jnp.ones(2))), r"needs = \('debris',\)"),
     ],

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import glacierbayes as gb
-from glacierbayes.functions import Function, GaussianProcess
+from glacierbayes.functions import GaussianProcess, UnknownFunction
 from glacierbayes.laws import Glen, TemperatureCreep, arrhenius, cuffey_paterson
 
 from ..glaciers import valley
@@ -51,7 +51,7 @@ def test_the_gradient_by_the_weights_of_a_function_of_temperature():
     at, direction = (jnp.asarray(rng.normal(size=family.size)) for _ in range(2))
 
     def speed(weights):
-        law = TemperatureCreep(Function(family, weights))
+        law = TemperatureCreep(UnknownFunction(family, weights))
         vx, vy = gb.simulate(glacier, law, None, (0.0, 2.0)).surface_velocity(2.0)
         return jnp.sum(vx**2 + vy**2)
 

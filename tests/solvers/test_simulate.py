@@ -313,7 +313,7 @@ def by_hand() -> History:
         zero,
         zero,
         zero,
-        jnp.array(True),
+        jnp.array(0),
         glacier,
         WeertmanSliding(1e-20),
     )

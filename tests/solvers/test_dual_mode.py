@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from glacierbayes.solvers.twofold import twofold
+from glacierbayes.solvers.dual_mode import dual_mode
 
 
 @jax.custom_vjp
@@ -34,7 +34,7 @@ def honest(a, b):
 
 SHAPES = ((3,), ())
 A, B = jnp.array(0.7), jnp.array([1.0, -2.0, 0.5])
-MARKED, BOTH = twofold(forward, reverse, SHAPES), twofold(forward, honest, SHAPES)
+MARKED, BOTH = dual_mode(forward, reverse, SHAPES), dual_mode(forward, honest, SHAPES)
 
 
 def scalar(function):
