@@ -133,6 +133,7 @@ def test_what_is_no_law_is_bad_input(wrong, said):
 
 
 @pytest.mark.parametrize("function", [jnp.log, jnp.sqrt, lambda h: h**0.3], ids=["log", "root", "power"])
+@pytest.mark.run
 def test_functions_without_a_derivative_at_no_ice_have_gradients(function):
     """The factor is taken twice differentiated, at faces of cells without ice too."""
 
@@ -151,6 +152,7 @@ def test_functions_without_a_derivative_at_no_ice_have_gradients(function):
         assert float(gradient) == pytest.approx(float(expected), rel=1e-4)
 
 
+@pytest.mark.run
 def test_a_traced_value_inside_a_function_is_named():
     def speed(share):
         law = Glen(1e-24) * Correction(lambda thickness, slope: share * thickness)

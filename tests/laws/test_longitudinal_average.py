@@ -37,17 +37,20 @@ def test_a_wave_is_damped_by_what_the_exponential_average_says():
     assert np.allclose(average[:, inner], expected[inner], rtol=2e-4)
 
 
+@pytest.mark.run
 def test_on_an_even_slope_nothing_changes():
     plain, averaged = (gb.simulate(slab(), law, None, YEARS) for law in (LAW, LongitudinalAverage(LAW, 3.0)))
     for one, other in zip(plain.surface_velocity(YEARS[0]), averaged.surface_velocity(YEARS[0]), strict=True):
         assert np.allclose(one, other, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.run
 def test_mass_is_conserved_and_no_thickness_is_negative():
     history = gb.simulate(rough(3), LongitudinalAverage(LAW, 2.0), None, YEARS)
     assert history.ok and history.mass_error < 1e-12 and np.min(history.thickness) >= 0.0
 
 
+@pytest.mark.run
 def test_a_function_is_given_the_slope_that_range_reference_and_figure_are_of():
     ice = rough(7)
     plain = gb.simulate(ice, LongitudinalAverage(LAW, 2.0), None, YEARS)
@@ -61,6 +64,7 @@ def test_a_function_is_given_the_slope_that_range_reference_and_figure_are_of():
     assert not np.allclose(slope[there], gb.priors.thickness_and_slope(ice)[1][there], rtol=0.05)
 
 
+@pytest.mark.run
 def test_x_and_y_are_alike():
     one = rough(5)
     other = gb.Glacier(np.asarray(one.bed).T, np.asarray(one.thickness).T, one.y, one.x)
@@ -69,6 +73,7 @@ def test_x_and_y_are_alike():
     assert np.max(np.abs(first.thickness[-1] - gb.simulate(one, LAW, None, YEARS).thickness[-1])) > 1.0
 
 
+@pytest.mark.run
 def test_other_solvers_give_the_same():
     ours, theirs = (
         gb.simulate(valley(), LongitudinalAverage(LAW, 2.0), None, YEARS, solver=solver, tolerance=0.01)
@@ -80,6 +85,7 @@ def test_other_solvers_give_the_same():
 
 
 @pytest.mark.parametrize("ice", [rough(3), rough(7), valley()], ids=["rough", "other", "valley"])
+@pytest.mark.run
 def test_steps_are_as_exact_as_those_of_a_local_law(ice):
     """Followed by the same amount, the average would follow cliffs in full within a step: 1.1, 0.45 and 0.15 m."""
     usual, short = (
@@ -103,6 +109,7 @@ def test_within_a_step_the_averaged_slope_follows_at_most_in_proportion():
     assert np.all(diffusivity(jnp.zeros_like(local)) >= 0)
 
 
+@pytest.mark.run
 def test_derivatives():
     """By the number of thicknesses, creep and the bed."""
     ice = valley()
@@ -135,6 +142,7 @@ class SteeperGlen(gb.laws.FlowLaw):
         return tuple(ice.slope / 0.1 * part for part in Glen(2.4e-24).mobility(ice))
 
 
+@pytest.mark.run
 def test_a_multiplier_inside_takes_the_averaged_slope():
     laws = Glen(2.4e-24) * Steeper(), SteeperGlen()
     one, other = (gb.simulate(valley(), LongitudinalAverage(law, 2.0), None, YEARS) for law in laws)

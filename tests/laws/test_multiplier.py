@@ -96,6 +96,7 @@ def test_where_there_is_no_ice_nothing_is_evaluated():
 
 
 @pytest.mark.parametrize("multiplier", [Softening(jnp.asarray(0.1)), network()], ids=["function", "network"])
+@pytest.mark.run
 def test_a_run_follows_the_multiplier(multiplier):
     """As far as its steps go: the tangent's error falls with the tolerance like that of the steps."""
     glacier = rough(1)
@@ -113,6 +114,7 @@ def test_a_run_follows_the_multiplier(multiplier):
     assert errors[1] < 0.2 * errors[0]
 
 
+@pytest.mark.run
 def test_gradients_by_the_weights():
     glacier, multiplier = valley(), network()
 
@@ -134,6 +136,7 @@ def test_gradients_by_the_weights():
     assert min(abs(found / float(forward) - 1) for found in differences) < 1e-5
 
 
+@pytest.mark.run
 def test_a_multiplier_gets_the_fields_it_needs():
     base = rough(1)
     temperature = np.linspace(-3, 0, base.bed.size).reshape(base.bed.shape)

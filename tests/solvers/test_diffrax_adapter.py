@@ -10,10 +10,14 @@ from glacierbayes.errors import InputError
 from glacierbayes.glacier import Glacier
 from glacierbayes.laws import Glen
 from glacierbayes.physics.mass_balance import LinearGradient
+from glacierbayes.solvers import diffrax_adapter
 from glacierbayes.solvers.gradient_check import check_gradient
+from glacierbayes.solvers.results import code_from_diffrax, in_words
 from glacierbayes.solvers.simulate import DEFAULT_SOLVER, simulate
 
 from ..glaciers import valley
+
+pytestmark = pytest.mark.run
 
 YEARS = (2000.0, 2010.0)
 
@@ -49,6 +53,20 @@ def test_a_solver_of_diffrax_melts_no_more_than_there_is():
     theirs, ours = run(1e-3, dfx.Bosh3(), glacier, balance), run(1e-3, DEFAULT_SOLVER, glacier, balance)
     assert np.min(theirs.thickness) == 0.0
     assert float(theirs.supplied) == pytest.approx(float(ours.supplied), rel=0.01)
+
+
+@pytest.mark.parametrize(
+    "creep, steps, result", [(jnp.nan, 50, "not a number"), (2.4e-24, 5, "step limit"), (2.4e-24, 50, "ok")]
+)
+def test_a_solver_of_diffrax_that_fails_says_why(monkeypatch, creep, steps, result):
+    monkeypatch.setattr(diffrax_adapter, "ADAPTER_MAX_STEPS", steps)
+    history = simulate(valley(), Glen(creep), None, (2000.0, 2000.5), solver=dfx.Bosh3())
+    assert history.result == result and bool(history.ok) == (result == "ok")
+
+
+def test_an_implicit_solver_of_diffrax_that_does_not_converge_says_so():
+    finished = code_from_diffrax(dfx.RESULTS.dt_min_reached, jnp.array([1.0, jnp.inf]))
+    assert in_words(round(float(finished))) == "solver did not converge"
 
 
 def test_a_smaller_tolerance_is_more_exact():

@@ -14,6 +14,8 @@ from glacierbayes.solvers.simulate import simulate
 
 from ..glaciers import valley
 
+pytestmark = pytest.mark.run
+
 SCALARS = ("creep", "sliding", "melt factor", "thickness scale")
 
 

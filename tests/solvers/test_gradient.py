@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from glacierbayes.solvers.dual_mode import dual_mode
-from glacierbayes.solvers.gradient import FEW, value_and_gradient
+from glacierbayes.solvers.gradient import MAX_FORWARD_PARAMETERS, value_and_gradient
 
-from .test_dual_mode import forward, reverse
+from ..dual_functions import forward, reverse
 
 
-@pytest.mark.parametrize(("size", "factor"), [(1, 1.0), (FEW, 3.0)])
+@pytest.mark.parametrize(("size", "factor"), [(1, 1.0), (MAX_FORWARD_PARAMETERS, 3.0)])
 def test_mode(size, factor):
     at = {"a": jnp.array(0.7), "b": jnp.linspace(1.0, 2.0, size)}
     marked = dual_mode(forward, reverse, [(size,), ()])  # its reverse mode gives three times the gradient

@@ -4,6 +4,7 @@ from functools import cache
 
 import jax
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -11,6 +12,8 @@ from glacierbayes.glacier import Glacier
 from glacierbayes.laws import Glen
 from glacierbayes.physics.mass_balance import LinearGradient
 from glacierbayes.solvers.simulate import simulate
+
+pytestmark = pytest.mark.run
 
 CELLS, CELL = 12, 100.0
 AXIS = CELL * np.arange(CELLS)
