@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import diffrax as dfx
 import equinox as eqx
@@ -95,29 +95,18 @@ def simulate(
             "give years, or the model's options start and end, that hold every date of the observations"
         )
     jumps = () if balance is None else balance.breaks(start, end)
-    breaks, dates = np.asarray(sorted({*jumps, *times[1:]})), np.asarray(times)
-
+    breaks = np.asarray(sorted({*jumps, *times[1:]}))
+    if isinstance(solver, FluxSolver):
+        breaks = _padded_breaks(breaks)
+    dates = breaks, np.asarray(times)
     arrays, rest = eqx.partition((glacier, law, balance, tolerance), eqx.is_array_like)
     leaves, tree = jax.tree.flatten(arrays)
-    rows, columns = glacier.bed.shape
-    whole = (0, rows, 0, columns)
-
-    def run(reverse_mode: bool, *leaves: Any) -> list[Any]:
-        ice, flow, climate, error = eqx.combine(jax.tree.unflatten(tree, leaves), rest)
-        within = partial(_run, ice, flow, climate, error, breaks, dates, solver, reverse_mode)
-        result = within(glacier.window)
-        if glacier.window == whole:
-            return result
-        # ice that reached the window's edge left it: only then, above round-off, does the window change anything
-        *_, outflow, code = result
-        left = (code == Result.OK) & (outflow > 1e-15 * jnp.sum(ice.thickness) * ice.cell_area)
-        if leave_window:
-            return lax.cond(left, lambda: within(whole), lambda: result)
-        return [*result[:-1], jnp.where(left, float(Result.LEFT_WINDOW), code)]
-
-    shapes = [(dates.size, rows, columns), (), (), (), ()]
+    rest_leaves, rest_tree = jax.tree.flatten(rest)
+    static = _Static(tree, tuple(rest_leaves), rest_tree, solver, step_limit(end - start), leave_window)
+    shapes = [(len(times), *glacier.bed.shape), (), (), (), ()]
+    modes = (partial(_compiled_run, static._replace(reverse_mode=mode), dates) for mode in (False, True))
     try:
-        result = dual_mode(partial(run, False), partial(run, True), shapes)(*map(jnp.asarray, leaves))
+        result = dual_mode(*modes, shapes)(*map(jnp.asarray, leaves))
     except jax.errors.UnexpectedTracerError as error:
         raise InputError(
             "simulate: a function in the law holds a value that JAX traces, such as a sampled parameter in a lambda. "
@@ -129,7 +118,38 @@ def simulate(
     return History(tuple(times), thickness, supplied, applied, outflow, code, glacier, law)
 
 
-def _run(glacier, law, balance, tolerance, breaks, times, solver, reverse_mode, window) -> list[Any]:
+class _Static(NamedTuple):
+    """What a run is compiled for. Dates are not in it, so that runs of different lengths share a program."""
+
+    tree: Any
+    rest_leaves: tuple
+    rest_tree: Any
+    solver: dfx.AbstractSolver
+    step_limit: int
+    leave_window: bool
+    reverse_mode: bool = False
+
+
+@partial(jax.jit, static_argnums=0)
+def _compiled_run(static: _Static, dates: tuple[Any, Any], *leaves: Any) -> list[Any]:
+    """A run in the window of its glacier, and on the whole grid where ice leaves the window; the result of `_run`."""
+    rest = jax.tree.unflatten(static.rest_tree, static.rest_leaves)
+    glacier, law, balance, tolerance = eqx.combine(jax.tree.unflatten(static.tree, leaves), rest)
+    rows, columns = glacier.bed.shape
+    whole = (0, rows, 0, columns)
+    run = partial(_run, glacier, law, balance, tolerance, dates, static)
+    result = run(glacier.window)
+    if glacier.window == whole:
+        return result
+    # ice that reached the window's edge left it: only then, above round-off, does the window change anything
+    *_, outflow, code = result
+    left = (code == Result.OK) & (outflow > 1e-15 * jnp.sum(glacier.thickness) * glacier.cell_area)
+    if static.leave_window:
+        return lax.cond(left, lambda: run(whole), lambda: result)
+    return [*result[:-1], jnp.where(left, float(Result.LEFT_WINDOW), code)]
+
+
+def _run(glacier, law, balance, tolerance, dates, static: _Static, window) -> list[Any]:
     """A run in a window of the grid.
 
     Returns:
@@ -156,16 +176,18 @@ def _run(glacier, law, balance, tolerance, breaks, times, solver, reverse_mode, 
         thicknesses=thicknesses,
     )
     thickness = cells(glacier.thickness)
-    if isinstance(solver, FluxSolver):
-        result = _solve(SolveArguments(equation, tolerance, reverse_mode), solver, thickness, breaks, times)
+    if isinstance(static.solver, FluxSolver):
+        arguments = SolveArguments(equation, tolerance, static.reverse_mode)
+        result = _solve(arguments, static.solver, thickness, *dates, static.step_limit)
     else:
-        dates = jnp.asarray(breaks), jnp.asarray(times)
-        result = diffrax_adapter.solve(equation, thickness, *dates, solver, tolerance, reverse_mode)
-    field = jnp.zeros((times.size, *glacier.bed.shape))
+        result = diffrax_adapter.solve(equation, thickness, *dates, static.solver, tolerance, static.reverse_mode)
+    field = jnp.zeros((dates[1].size, *glacier.bed.shape))
     return [field.at[:, y0:y1, x0:x1].set(jax.vmap(layout.grid)(result[0])), *result[1:]]
 
 
-def _solve(arguments: SolveArguments, solver: FluxSolver, thickness: Any, breaks: Any, times: Any) -> list[Any]:
+def _solve(
+    arguments: SolveArguments, solver: FluxSolver, thickness: Any, breaks: Any, times: Any, max_steps: int
+) -> list[Any]:
     adjoint = dfx.RecursiveCheckpointAdjoint(checkpoints=CHECKPOINTS) if arguments.reverse_mode else dfx.ForwardMode()
     solution = dfx.diffeqsolve(
         dfx.ODETerm(_no_field),
@@ -173,14 +195,12 @@ def _solve(arguments: SolveArguments, solver: FluxSolver, thickness: Any, breaks
         t0=times[0],
         t1=times[-1],
         dt0=None,
-        y0=solver.initial_state(arguments, thickness, jnp.asarray(times[0])),
+        y0=solver.initial_state(arguments, thickness, times[0]),
         args=arguments,
-        saveat=dfx.SaveAt(
-            subs=[dfx.SubSaveAt(ts=jnp.asarray(times), fn=_thickness), dfx.SubSaveAt(t1=True, fn=_totals)]
-        ),
-        stepsize_controller=UniformSubdivision(jnp.asarray(_padded_breaks(breaks))),
+        saveat=dfx.SaveAt(subs=[dfx.SubSaveAt(ts=times, fn=_thickness), dfx.SubSaveAt(t1=True, fn=_totals)]),
+        stepsize_controller=UniformSubdivision(breaks),
         adjoint=adjoint,
-        max_steps=step_limit(times[-1] - times[0]),
+        max_steps=max_steps,
         throw=False,
     )
     ys: Any = solution.ys
