@@ -104,9 +104,9 @@ def simulate(
     rest_leaves, rest_tree = jax.tree.flatten(rest)
     static = _Static(tree, tuple(rest_leaves), rest_tree, solver, step_limit(end - start), leave_window)
     shapes = [(len(times), *glacier.bed.shape), (), (), (), ()]
-    modes = (partial(_compiled_run, static._replace(reverse_mode=mode), dates) for mode in (False, True))
+    forward, reverse = (partial(_compiled_run, static._replace(reverse_mode=mode), dates) for mode in (False, True))
     try:
-        result = dual_mode(*modes, shapes)(*map(jnp.asarray, leaves))
+        result = dual_mode(forward, reverse, shapes)(*map(jnp.asarray, leaves))
     except jax.errors.UnexpectedTracerError as error:
         raise InputError(
             "simulate: a function in the law holds a value that JAX traces, such as a sampled parameter in a lambda. "
@@ -176,12 +176,15 @@ def _run(glacier, law, balance, tolerance, dates, static: _Static, window) -> li
         thicknesses=thicknesses,
     )
     thickness = cells(glacier.thickness)
+    breaks, times = dates
     if isinstance(static.solver, FluxSolver):
         arguments = SolveArguments(equation, tolerance, static.reverse_mode)
-        result = _solve(arguments, static.solver, thickness, *dates, static.step_limit)
+        result = _solve(arguments, static.solver, thickness, breaks, times, static.step_limit)
     else:
-        result = diffrax_adapter.solve(equation, thickness, *dates, static.solver, tolerance, static.reverse_mode)
-    field = jnp.zeros((dates[1].size, *glacier.bed.shape))
+        result = diffrax_adapter.solve(
+            equation, thickness, breaks, times, static.solver, tolerance, static.reverse_mode
+        )
+    field = jnp.zeros((times.size, *glacier.bed.shape))
     return [field.at[:, y0:y1, x0:x1].set(jax.vmap(layout.grid)(result[0])), *result[1:]]
 
 

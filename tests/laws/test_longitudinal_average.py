@@ -110,6 +110,7 @@ def test_within_a_step_the_averaged_slope_follows_at_most_in_proportion():
 
 
 @pytest.mark.run
+@pytest.mark.slow
 def test_derivatives():
     """By the number of thicknesses, creep and the bed."""
     ice = valley()

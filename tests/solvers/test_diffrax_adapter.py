@@ -76,6 +76,7 @@ def test_a_smaller_tolerance_is_more_exact():
     assert errors[2] < 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("solver", "worst"), [(DEFAULT_SOLVER, 1e-6), (dfx.Bosh3(), 1e-3)], ids=["ours", "Bosh3"])
 def test_gradients_of_a_dome_that_spreads_over_bare_rock(solver, worst):
     """Ahead of the margin lie films of 1e-200 m. The steps of Bosh3 are chosen anew in every run."""

@@ -13,7 +13,7 @@ from glacierbayes.laws import Glen, WeertmanSliding
 from glacierbayes.physics.mass_balance import LinearGradient, Prescribed, TemperatureIndex
 from glacierbayes.solvers import RESULTS, Result
 from glacierbayes.solvers.history import History
-from glacierbayes.solvers.simulate import simulate, step_limit
+from glacierbayes.solvers.simulate import _compiled_run, simulate, step_limit
 
 from ..glaciers import RHO_G, YEAR, climate, rough, slab, valley
 
@@ -374,3 +374,13 @@ def test_dataset(by_hand):
     assert np.allclose(dataset.velocity_y[1], by_hand.surface_velocity(2004.0)[1])
     assert dataset.attrs["creep"] == 2.4e-24
     assert dataset.attrs["solver_ok"] == 1
+
+
+def test_a_run_of_another_length_is_not_compiled_again():
+    """The dates are arguments of the compiled run; a climate brings one more for every year."""
+    balance = TemperatureIndex(climate(), 5.0, 2.0, 0.0)
+    for end in (2006.0, 2007.5, 2008.0):
+        assert bool(simulate(valley(), Glen(2.4e-24), balance, (2000.0, end)).ok)
+        if end == 2006.0:
+            compiled = _compiled_run._cache_size()
+    assert _compiled_run._cache_size() == compiled
