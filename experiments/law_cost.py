@@ -26,7 +26,7 @@ UNITS = 16
 REPEATS = 9
 
 
-class Network(gb.laws.Factor):
+class Network(gb.laws.Multiplier):
     """Weights of three layers, a row of biases in each of the first two."""
 
     first: jax.Array
@@ -88,7 +88,7 @@ def main() -> None:
             print(f"{resolution:g} m: {said} {cost[0]:.2f} times a run, {cost[1]:.2f} a gradient", flush=True)
 
         line("as a factor", glen, GLEN * network)
-        line("Glen's law, slope averaged", glen, gb.laws.Coupled(GLEN, 2.0))
+        line("Glen's law, slope averaged", glen, gb.laws.LongitudinalAverage(GLEN, 2.0))
         for name, family in priors.FAMILIES.items():
             inputs = priors.of_the_ice(glacier, share=options.length)
             of = family(tuple((i.low, i.high) for i in inputs), 0.7, tuple(i.length for i in inputs))
@@ -97,7 +97,7 @@ def main() -> None:
             for thicknesses, said in ((None, ""), (2.0, ", slope averaged")):
 
                 def with_function(weights, last=last, of=of, thicknesses=thicknesses):
-                    law = GLEN * gb.laws.Correction(gb.functions.Function(of, weights))
+                    law = GLEN * gb.laws.Correction(gb.functions.UnknownFunction(of, weights))
                     return last(priors.coupled(law, thicknesses))
 
                 both = jax.jit(with_function), jax.jit(jax.grad(lambda w, f=with_function: jnp.sum(f(w) ** 2)))

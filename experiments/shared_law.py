@@ -49,7 +49,7 @@ def functions(family: str, weights: np.ndarray) -> np.ndarray:
 
 
 @eqx.filter_jit
-def _functions(of: gb.functions.Family, weights: Array) -> Array:
+def _functions(of: gb.functions.FunctionFamily, weights: Array) -> Array:
     return jnp.vectorize(lambda one: of(one, jnp.asarray(TEMPERATURES)), signature="(w)->(t)")(weights)
 
 

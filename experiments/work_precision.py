@@ -45,7 +45,7 @@ def implicit() -> dfx.AbstractSolver:
     return dfx.Kvaerno3(root_finder=newton)
 
 
-OUR_SOLVERS = {"Stabilised": gb.solvers.Stabilised(), "Implicit": gb.solvers.Implicit()}
+OUR_SOLVERS = {"Stabilised": gb.solvers.Stabilised()}
 SOLVERS = OUR_SOLVERS | {"Bosh3": dfx.Bosh3(), "Tsit5": dfx.Tsit5(), "Kvaerno3": implicit()}
 
 

@@ -21,21 +21,22 @@ from jaxtyping import Array, ArrayLike, Float
 
 from glacierbayes.errors import InputError
 
-# of sin(x) / x and of cos x in x^2, highest power first: Taylor's to x^21 and x^22, below 1e-15 at a quarter of a turn
-SINE = np.array([(-1) ** k / math.factorial(2 * k + 1) for k in range(10, -1, -1)])
-COSINE = np.array([(-1) ** k / math.factorial(2 * k) for k in range(11, -1, -1)])
+# coefficients of the Taylor series of sin(x) / x and of cos x in x^2, highest power first, to x^21 and x^22: the error
+# is below 1e-15 at a quarter of a turn
+SINE_COEFFICIENTS = np.array([(-1) ** k / math.factorial(2 * k + 1) for k in range(10, -1, -1)])
+COSINE_COEFFICIENTS = np.array([(-1) ** k / math.factorial(2 * k) for k in range(11, -1, -1)])
 
 
-class Family(eqx.Module):
+class FunctionFamily(eqx.Module):
     """A prior of functions: `Spline`, `GaussianProcess` or `NeuralNetwork(ranges, scale, lengths)`.
 
-    Lengths that are inferred are arrays; then all take `shortest` and `longest`, plain numbers between which they lie
-    (beyond is no error, but less exact).
+    Lengths that are inferred are arrays. The constructor then needs `shortest` and `longest`, plain numbers between
+    which they lie; lengths beyond them are no error, but are represented less exactly.
 
     Attributes:
-        ranges: (low, high) of every input, one or two; beyond it a function stays as at its end.
+        ranges: (low, high) of every input, of which there are one or two; beyond its range a function is constant.
         scale: prior standard deviation of the function.
-        lengths: correlation length along every input, in its unit.
+        lengths: correlation length along every input, in the unit of the input.
     """
 
     ranges: eqx.AbstractVar[tuple[tuple[float, float], ...]]
@@ -45,77 +46,85 @@ class Family(eqx.Module):
     @property
     @abstractmethod
     def size(self) -> int:
-        """How many weights a function has."""
+        """The number of weights of a function."""
 
     @abstractmethod
     def __call__(self, weights: Float[Array, " weights"], *inputs: Float[Array, "*points"]) -> Float[Array, "*points"]:
-        """The function at points, one array an input."""
+        """The value of the function with these weights, point by point; one array for each input."""
 
 
-class Function(eqx.Module):
-    """A member of a family: weights that are known, or that a model samples. Called with its inputs.
+class UnknownFunction(eqx.Module):
+    """A function of a family, with weights that are known or that a model samples. It is called with its inputs.
 
     Attributes:
-        family: of the function.
-        weights: as the family takes them.
-        level: taken off everywhere.
+        family: the family of the function.
+        weights: the weights, as the family takes them.
+        level: a constant that is subtracted from the value everywhere.
     """
 
-    family: Family
+    family: FunctionFamily
     weights: Float[Array, " weights"]
     level: Float[ArrayLike, ""] = 0.0
 
     def __call__(self, *inputs: Float[Array, "*points"]) -> Float[Array, "*points"]:
-        """Its value, point by point."""
+        """The value of the function, point by point; one array for each input."""
         return self.family(self.weights, *inputs) - self.level
 
-    def zero_at(self, *place: ArrayLike) -> Function:
-        """The function less its value at one place, which is another parameter's to say."""
-        level = self.family(self.weights, *(jnp.asarray(x, float) for x in place))
-        return Function(self.family, self.weights, level)
+    def zero_at(self, *inputs: ArrayLike) -> UnknownFunction:
+        """The function minus its value at one point, where another parameter gives the level."""
+        level = self.family(self.weights, *(jnp.asarray(x, float) for x in inputs))
+        return UnknownFunction(self.family, self.weights, level)
 
 
 @jax.custom_jvp
 def sine_and_cosine(angle: Float[Array, "*points"]) -> tuple[Float[Array, "*points"], Float[Array, "*points"]]:
-    """sin and cos to 1e-13 of angles up to some hundred, by polynomials: twice as fast as XLA's on a CPU, and more.
+    """Sine and cosine with an error below 1e-13 for angles up to some hundred, by polynomials.
 
-    Sines cost more than all else in a run of a law that is a function.
+    On a CPU this takes less than half the time of the functions of XLA. In a run with a law that is an unknown function
+    the sines cost most of the time.
     """
     half_turns = jnp.round(angle / np.pi)
     rest = angle - half_turns * np.pi
     sign = 1 - 2 * (half_turns - 2 * jnp.floor(0.5 * half_turns))
     square = rest**2
     # the barrier keeps the compiler from evaluating them again wherever they are used
-    return lax.optimization_barrier((sign * rest * jnp.polyval(SINE, square), sign * jnp.polyval(COSINE, square)))
+    return lax.optimization_barrier(
+        (sign * rest * jnp.polyval(SINE_COEFFICIENTS, square), sign * jnp.polyval(COSINE_COEFFICIENTS, square))
+    )
 
 
 @sine_and_cosine.defjvp
-def _(at: tuple[Array], along: tuple[Array]) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-    """Each is the other's derivative. (Reverse mode through the polynomials would keep their every power.)"""
-    sine, cosine = sine_and_cosine(*at)
-    return (sine, cosine), (cosine * along[0], -sine * along[0])
+def _(primals: tuple[Array], tangents: tuple[Array]) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    """The known derivatives. (Reverse mode through the polynomials would store all of their powers.)"""
+    sine, cosine = sine_and_cosine(*primals)
+    return (sine, cosine), (cosine * tangents[0], -sine * tangents[0])
 
 
-def ends(kind: str, ranges: Any, lengths: Any, shortest: Any, longest: Any) -> tuple[tuple[float, ...], ...]:
-    """The shortest and the longest lengths, numbers; by default the lengths.
+def length_bounds(kind: str, ranges: Any, lengths: Any, shortest: Any, longest: Any) -> tuple[tuple[float, ...], ...]:
+    """The shortest and the longest length along every input, as numbers; by default the lengths themselves.
+
+    Args:
+        kind: name of the family, for messages.
+        ranges, lengths: see `FunctionFamily`.
+        shortest, longest: one number for each input, or None for the lengths.
 
     Raises:
-        InputError: see `checked`; lengths that are inferred without both ends.
+        InputError: see `validated`; lengths are inferred, and `shortest` or `longest` is missing.
     """
     found = []
     for end in (shortest, longest):
-        _, values = checked(kind, ranges, lengths if end is None else end)
+        _, values = validated(kind, ranges, lengths if end is None else end)
         if any(isinstance(value, jax.core.Tracer) for value in values):
             raise InputError(f"{kind}: lengths are inferred: give shortest and longest, one number each an input")
         found.append(tuple(float(value) for value in values))
     return tuple(found)
 
 
-def checked(kind: str, ranges: Any, lengths: Any) -> tuple[tuple[tuple[float, float], ...], tuple[Any, ...]]:
-    """Ranges and lengths of one or two inputs as tuples; those of one may be given bare.
+def validated(kind: str, ranges: Any, lengths: Any) -> tuple[tuple[tuple[float, float], ...], tuple[Any, ...]]:
+    """Ranges and lengths as tuples with one entry for each input; those of a single input may be given without a tuple.
 
     Raises:
-        InputError: another number of inputs, a range that does not rise, or not one length for each.
+        InputError: the number of inputs is not 1 or 2, a range does not ascend, or there is not one length for each.
     """
     ranges = tuple(ranges) if isinstance(ranges[0], tuple | list) else (ranges,)
     lengths = tuple(lengths) if isinstance(lengths, tuple | list) else (lengths,)

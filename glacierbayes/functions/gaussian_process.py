@@ -1,4 +1,4 @@
-"""A Gaussian process in a Hilbert space of sines: as many weights as the shortest length asks for."""
+"""A Gaussian process approximated by a sum of sines, with as many weights as the shortest length requires."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from glacierbayes.functions.base import Family, checked, ends, sine_and_cosine
+from glacierbayes.functions.base import FunctionFamily, length_bounds, sine_and_cosine, validated
 
 # Solin and Sarkka 2020 (doi 10.1007/s11222-019-09886-w); half-width and number of terms by the rule of Riutort-Mayol
 # et al. 2023 (doi 10.1007/s11222-022-10167-2) for Matern 5/2: c >= 4.1 l / S, m >= 2.65 c S / l, S half the range.
-LEAST_WIDTH = 1.5
-WIDTH_A_LENGTH, TERMS_A_LENGTH = 4.1, 2.65
+MIN_BOX_WIDTH = 1.5
+WIDTH_PER_LENGTH, TERMS_PER_LENGTH = 4.1, 2.65
 
 
-class GaussianProcess(Family):
-    """Matern 5/2 by its spectral density on sines of a box wider than the range.
+class GaussianProcess(FunctionFamily):
+    """A Gaussian process with Matern 5/2 covariance, as a sum of sines on a box that is wider than the range.
 
     Attributes:
-        ranges, scale, lengths: see `Family`.
-        terms: sines along every input.
+        ranges, scale, lengths: see `FunctionFamily`.
+        terms: number of sines along every input.
         widths: half-width of the box over half the range, along every input.
     """
 
@@ -36,29 +36,29 @@ class GaussianProcess(Family):
     widths: tuple[float, ...] = eqx.field(static=True)
 
     def __init__(self, ranges: Any, scale: Any, lengths: Any, shortest: Any = None, longest: Any = None):
-        """Terms and width follow from the shortest and the longest length.
+        """The numbers of terms and the widths follow from the shortest and the longest length.
 
         Raises:
-            InputError: see `functions.ends`.
+            InputError: see `functions.base.length_bounds`.
         """
-        self.ranges, self.lengths = checked("GaussianProcess", ranges, lengths)
+        self.ranges, self.lengths = validated("GaussianProcess", ranges, lengths)
         self.scale = scale
-        short, long = ends("GaussianProcess", ranges, lengths, shortest, longest)
+        short, long = length_bounds("GaussianProcess", ranges, lengths, shortest, longest)
         halves = [(high - low) / 2 for low, high in self.ranges]
         self.widths = tuple(
-            max(LEAST_WIDTH, 1 + WIDTH_A_LENGTH * s / half / 2) for s, half in zip(long, halves, strict=True)
+            max(MIN_BOX_WIDTH, 1 + WIDTH_PER_LENGTH * s / half / 2) for s, half in zip(long, halves, strict=True)
         )
         self.terms = tuple(
-            math.ceil(TERMS_A_LENGTH * w * half / s) for s, half, w in zip(short, halves, self.widths, strict=True)
+            math.ceil(TERMS_PER_LENGTH * w * half / s) for s, half, w in zip(short, halves, self.widths, strict=True)
         )
 
     @property
     def size(self) -> int:
-        """The product of the terms."""
+        """The number of weights: the product of the terms along all inputs."""
         return math.prod(self.terms)
 
     def __call__(self, weights: Float[Array, " weights"], *inputs: Float[Array, "*points"]) -> Float[Array, "*points"]:
-        """The sum of sines."""
+        """The value of the sum of sines with these weights, point by point."""
         coefficients = self.scale * weights.reshape(self.terms)
         for i in range(len(inputs)):
             coefficients = jnp.moveaxis(coefficients, 0, -1) * self._deviations(i)
@@ -66,21 +66,21 @@ class GaussianProcess(Family):
         rest = jnp.tensordot(coefficients.T, waves[0], 1)
         return rest if len(waves) == 1 else jnp.sum(rest * waves[1], 0)
 
-    def _turn(self, i: int) -> float:
-        """Of the first sine, over a unit of the input."""
+    def _base_frequency(self, i: int) -> float:
+        """Angular frequency of the first sine, per unit of input i."""
         low, high = self.ranges[i]
         return math.pi / (self.widths[i] * (high - low))
 
     def _deviations(self, i: int) -> Float[Array, " term"]:
-        """Of the coefficients: the root of the spectral density at every frequency, over the half-width of the box."""
+        """Standard deviations of the coefficients: root of the spectral density over the half-width of the box."""
         rate = jnp.sqrt(5.0) / self.lengths[i]
-        frequency = self._turn(i) * jnp.arange(1, self.terms[i] + 1)
-        return jnp.sqrt(16 / 3 * rate**5 / (rate**2 + frequency**2) ** 3 * 2 / jnp.pi * self._turn(i))
+        frequency = self._base_frequency(i) * jnp.arange(1, self.terms[i] + 1)
+        return jnp.sqrt(16 / 3 * rate**5 / (rate**2 + frequency**2) ** 3 * 2 / jnp.pi * self._base_frequency(i))
 
     def _waves(self, i: int, x: Float[Array, "*points"]) -> Float[Array, " term *points"]:
-        """Sines over the box, all of them 0 at its ends."""
+        """Values of the sines along input i at points; all are 0 at the ends of the box."""
         low, high = self.ranges[i]
-        angle = self._turn(i) * (jnp.clip(x, low, high) - (low + high) / 2) + jnp.pi / 2
+        angle = self._base_frequency(i) * (jnp.clip(x, low, high) - (low + high) / 2) + jnp.pi / 2
         return harmonics(self.terms[i], angle)[0]
 
 
@@ -88,9 +88,9 @@ class GaussianProcess(Family):
 def harmonics(
     terms: int, angle: Float[Array, "*points"]
 ) -> tuple[Float[Array, " term *points"], Float[Array, " term *points"]]:
-    """sin k a and cos k a, k from 1 on."""
-    # one from the two before, sin (k + 1) a = 2 cos a sin k a - sin (k - 1) a, is two operations, not twenty; the
-    # barrier keeps the compiler from making every one from the first again
+    """sin(k a) and cos(k a) of an angle a, for k from 1 to the number of terms."""
+    # the recurrence sin (k + 1) a = 2 cos a sin k a - sin (k - 1) a takes two operations and not twenty; the barrier
+    # keeps the compiler from computing every term from the first one again
     first, other = sine_and_cosine(angle)
     sines, cosines = [jnp.zeros_like(first), first], [jnp.ones_like(other), other]
     for waves in (sines, cosines):
@@ -100,8 +100,8 @@ def harmonics(
 
 
 @harmonics.defjvp
-def _(terms: int, at: tuple[Array], along: tuple[Array]) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-    """Each is the other's derivative. (Through the recurrence itself a gradient takes 1.5 times as long.)"""
-    sines, cosines = harmonics(terms, *at)
-    turned = jnp.arange(1.0, terms + 1).reshape(-1, *(1,) * at[0].ndim) * along[0]
-    return (sines, cosines), (turned * cosines, -turned * sines)
+def _(terms: int, primals: tuple[Array], tangents: tuple[Array]) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    """The known derivatives. (A gradient through the recurrence itself takes 1.5 times as long.)"""
+    sines, cosines = harmonics(terms, *primals)
+    tangent_angles = jnp.arange(1.0, terms + 1).reshape(-1, *(1,) * primals[0].ndim) * tangents[0]
+    return (sines, cosines), (tangent_angles * cosines, -tangent_angles * sines)

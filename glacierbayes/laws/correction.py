@@ -1,4 +1,4 @@
-"""A factor that is an unknown function of named inputs."""
+"""A multiplier that is an unknown function of named inputs."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ import equinox as eqx
 from jaxtyping import Array, Float
 
 from glacierbayes.laws.base import LocalIce
-from glacierbayes.laws.factor import Factor
+from glacierbayes.laws.multiplier import Multiplier
 
-OF_THE_ICE = ("thickness", "slope")
+ICE_INPUTS = ("thickness", "slope")
 
 
-class Correction(Factor):
-    """exp(function(inputs)): `Glen(A) * Correction(f)` has the diffusivity D exp f(H, s).
+class Correction(Multiplier):
+    """The multiplier exp(function(inputs)): `Glen(A) * Correction(f)` has the diffusivity D exp f(H, s).
 
-    It multiplies the flux and the surface velocity alike: their ratio stays that of the law.
+    It multiplies flux and surface velocity alike, so that their ratio stays that of the law.
 
     Attributes:
-        function: of the inputs in their order, such as a `Function`. One with a sampled value in it is
-            `jax.tree_util.Partial(function, value)`; a lambda may hold plain numbers only.
+        function: takes one array for each input, in their order; a `functions.UnknownFunction`, for example. One with a
+            sampled value in it is `jax.tree_util.Partial(function, value)`; a lambda may hold plain numbers only.
         inputs: "thickness" (m), "slope", or names of fields of the glacier.
     """
 
     function: Callable
-    inputs: tuple[str, ...] = eqx.field(static=True, default=OF_THE_ICE)
+    inputs: tuple[str, ...] = eqx.field(static=True, default=ICE_INPUTS)
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The inputs that are fields of the glacier."""
-        return tuple(name for name in self.inputs if name not in OF_THE_ICE)
+        """The names of those inputs that are fields of the glacier."""
+        return tuple(name for name in self.inputs if name not in ICE_INPUTS)
 
     def log(self, ice: LocalIce) -> Float[Array, "*points"]:
-        """The function."""
+        """The value of the function at every point, of the shape of `ice.thickness`."""
         return self.function(*(ice[name] for name in self.inputs))

@@ -19,9 +19,10 @@ class Glen(FlowLaw):
     Cuffey and Paterson 2010, eq. 8.34 to 8.36; Bueler et al. 2005, doi 10.3189/172756505781829449.
 
     Attributes:
-        A: creep parameter, Pa-n s-1, one for all or one a point (`TemperatureCreep`). In the shallow-ice equation an
-            effective one: no side drag.
-        density: of the ice, kg m-3.
+        A: creep parameter, Pa-n s-1, one for all points or one for each (`TemperatureCreep`). In the shallow-ice
+            equation it is an effective parameter, since there is no lateral drag.
+        exponent: Glen's exponent n.
+        density: density of the ice, kg m-3.
     """
 
     A: Float[Array, "*points"]
@@ -34,7 +35,7 @@ class Glen(FlowLaw):
 
     @property
     def n(self) -> Any:
-        """Glen's exponent."""
+        """Glen's exponent n."""
         return self.exponent.value
 
     def mobility(self, ice: LocalIce) -> tuple[Array, Array]:

@@ -1,4 +1,4 @@
-"""Sliding over hard and soft beds; the basal drag is the driving stress."""
+"""Sliding over hard and soft beds. The basal drag equals the driving stress."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from glacierbayes import constants
 from glacierbayes.laws.base import FlowLaw, LocalIce
 from glacierbayes.numerics.powers import Exponent, as_scalar, power
 
-MOST_BORNE = 0.99  # r^p of `CoulombSliding`
+MAX_DRAG_RATIO = 0.99  # largest r^p of `CoulombSliding`
 
 
 class WeertmanSliding(FlowLaw):
@@ -20,7 +20,8 @@ class WeertmanSliding(FlowLaw):
 
     Attributes:
         C: sliding parameter, m s-1 Pa-m.
-        density: of the ice, kg m-3.
+        exponent: m.
+        density: density of the ice, kg m-3.
     """
 
     C: Float[Array, ""]
@@ -33,7 +34,7 @@ class WeertmanSliding(FlowLaw):
 
     @property
     def m(self) -> Any:
-        """Weertman's exponent."""
+        """Weertman's exponent m."""
         return self.exponent.value
 
     def mobility(self, ice: LocalIce) -> tuple[Array, Array]:
@@ -47,12 +48,13 @@ class WeertmanSliding(FlowLaw):
 class BuddSliding(FlowLaw):
     """Sliding speed = C (rho g H s)^m / N, N the effective pressure at the bed (Budd et al. 1979).
 
-    N is a share of the weight of the ice; the rest is carried by water.
+    N is a share of the ice overburden pressure; water carries the rest.
 
     Attributes:
         C: sliding parameter, m s-1 Pa(1-m).
         effective: effective pressure over ice overburden pressure, above 0, at most 1.
-        density: of the ice, kg m-3.
+        exponent: m.
+        density: density of the ice, kg m-3.
     """
 
     C: Float[Array, ""]
@@ -78,14 +80,14 @@ class CoulombSliding(FlowLaw):
     """Sliding over till that bears no more than Coulomb's drag: drag = f N (u / (u + u_t))^(1/p).
 
     Zoet and Iverson 2020, doi 10.1126/science.aaz1183 (and of the form of Schoof 2005, doi 10.1098/rspa.2004.1350),
-    solved for u at the driving stress: with N a share e of the weight of the ice, r = s / (f e) and
-    u = u_t r^p / (1 - r^p). Where the driving stress comes within a hundredth of what the bed bears, and beyond, other
-    stresses must carry the ice, which shallow ice has not: r^p is held at 0.99.
+    solved for the speed u at which the drag equals the driving stress. N is the share e of the ice overburden
+    pressure, so that r = s / (f e) and u = u_t r^p / (1 - r^p). Where the driving stress approaches the strength of the
+    bed, or exceeds it, stresses that the shallow-ice approximation neglects must carry the ice; r^p is bounded by 0.99.
 
     Attributes:
-        transition_speed: u_t, m s-1.
-        friction: f, tangent of the till's friction angle.
-        effective: e, effective pressure over ice overburden pressure.
+        transition_speed: the speed u_t, m s-1.
+        friction: f, the tangent of the till's friction angle (dimensionless).
+        effective: e, the effective pressure over the ice overburden pressure (dimensionless).
         exponent: p.
     """
 
@@ -101,10 +103,12 @@ class CoulombSliding(FlowLaw):
 
     def mobility(self, ice: LocalIce) -> tuple[Array, Array]:
         """Diffusivity, m2 s-1, and surface speed over slope, m s-1: the whole column slides."""
-        p, bearing = self.exponent.value, self.friction * self.effective
-        borne = jnp.minimum(ice.slope_power(p) / power(bearing, p), MOST_BORNE)
-        held = jnp.minimum(ice.slope_squared, bearing**2 * MOST_BORNE ** (2 / p))
-        over_slope = power(held, (p - 1) / 2) / power(bearing, p)  # r^p / s below the limit
-        fast = jnp.sqrt(held / ice.slope_squared)  # beyond it the speed stays
-        speed = jnp.where(ice.thickness > 0, self.transition_speed * over_slope * fast / (1 - borne), 0.0)
+        p, strength = self.exponent.value, self.friction * self.effective
+        drag_ratio = jnp.minimum(ice.slope_power(p) / power(strength, p), MAX_DRAG_RATIO)
+        bounded = jnp.minimum(ice.slope_squared, strength**2 * MAX_DRAG_RATIO ** (2 / p))
+        over_slope = power(bounded, (p - 1) / 2) / power(strength, p)  # r^p / s below the limit
+        constant_speed = jnp.sqrt(bounded / ice.slope_squared)  # beyond it the speed stays
+        speed = jnp.where(
+            ice.thickness > 0, self.transition_speed * over_slope * constant_speed / (1 - drag_ratio), 0.0
+        )
         return speed * ice.thickness, speed

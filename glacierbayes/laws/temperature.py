@@ -10,12 +10,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from glacierbayes import constants
-from glacierbayes.laws.base import FlowLaw, LocalIce, needed
+from glacierbayes.laws.base import FlowLaw, LocalIce, select_fields
 from glacierbayes.laws.glen import Glen
 from glacierbayes.numerics.powers import Exponent
 
 # Cuffey and Paterson 2010, Table 3.4: temperature, degC, and recommended creep parameter, Pa-3 s-1
-TABLE = (
+CREEP_TABLE = (
     (-50.0, 2.6e-27),
     (-45.0, 5.2e-27),
     (-40.0, 1.0e-26),
@@ -31,39 +31,48 @@ TABLE = (
 )
 GAS_CONSTANT = 8.314  # J mol-1 K-1
 FREEZING = 273.15  # K
-KNEE = -10.0  # degC; above it the activation energy is the larger one
-AT_KNEE = 3.5e-25  # Pa-3 s-1
+REFERENCE_TEMPERATURE = -10.0  # degC; above it the activation energy is the larger one
+REFERENCE_CREEP = 3.5e-25  # Pa-3 s-1, at that temperature
 COLD_ENERGY, WARM_ENERGY = 60e3, 115e3  # J mol-1
 
 
 def cuffey_paterson(temperature: Float[Array, "*points"]) -> Float[Array, "*points"]:
-    """Creep parameter, Pa-3 s-1, by Table 3.4 of Cuffey and Paterson 2010; its logarithm is linear in between.
+    """The creep parameter by Table 3.4 of Cuffey and Paterson 2010, with its logarithm interpolated linearly.
 
     Args:
-        temperature: degC; outside -50 to 0 that of the end.
+        temperature: degC; below -50 and above 0 the value at that end is taken.
+
+    Returns:
+        Pa-3 s-1, of the shape of `temperature`.
     """
-    known, creep = zip(*TABLE, strict=True)
+    known, creep = zip(*CREEP_TABLE, strict=True)
     return jnp.exp(jnp.interp(temperature, jnp.asarray(known), jnp.log(jnp.asarray(creep))))
 
 
 def arrhenius(temperature: Float[Array, "*points"]) -> Float[Array, "*points"]:
-    """Creep parameter, Pa-3 s-1, by Cuffey and Paterson 2010, eq. 3.35, without the effect of pressure.
+    """The creep parameter by Cuffey and Paterson 2010, eq. 3.35, without the effect of pressure.
 
     Args:
         temperature: degC.
+
+    Returns:
+        Pa-3 s-1, of the shape of `temperature`.
     """
-    energy = jnp.where(temperature > KNEE, WARM_ENERGY, COLD_ENERGY)
-    return AT_KNEE * jnp.exp(-energy / GAS_CONSTANT * (1 / (temperature + FREEZING) - 1 / (KNEE + FREEZING)))
+    energy = jnp.where(temperature > REFERENCE_TEMPERATURE, WARM_ENERGY, COLD_ENERGY)
+    inverse = 1 / (temperature + FREEZING) - 1 / (REFERENCE_TEMPERATURE + FREEZING)
+    return REFERENCE_CREEP * jnp.exp(-energy / GAS_CONSTANT * inverse)
 
 
 class TemperatureCreep(FlowLaw):
     """Glen's law with A(T) = typical(T) exp(departure(T)), T the glacier's field "temperature", degC.
 
     Attributes:
-        departure: function of the temperature, such as a `Function`; a known or an unknown one.
-        typical: creep parameter about which it departs, Pa-n s-1: a number, or a function of the temperature such as
+        departure: function of the temperature in degC, known or unknown (a `functions.UnknownFunction`, for example);
+            the logarithm of A over the typical A.
+        typical: the typical creep parameter, Pa-n s-1: a number, or a function of the temperature such as
             `cuffey_paterson`.
-        density: of the ice, kg m-3.
+        exponent: Glen's exponent n.
+        density: density of the ice, kg m-3.
     """
 
     departure: Callable
@@ -79,22 +88,26 @@ class TemperatureCreep(FlowLaw):
         n: Any = 3.0,
         density: float = constants.ICE_DENSITY,
     ):
-        """See the class."""
+        """The exponent n may be a plain number, which is compiled in, or an array, which can be inferred."""
         self.departure, self.typical = departure, typical
         self.exponent, self.density = Exponent(n), density
 
     def creep(self, temperature: Float[Array, "*points"]) -> Float[Array, "*points"]:
-        """The creep parameter at temperatures in degC, Pa-n s-1."""
+        """The creep parameter at temperatures in degC; Pa-n s-1, of the shape of `temperature`."""
         typical: Any = self.typical(temperature) if callable(self.typical) else self.typical
         return typical * jnp.exp(self.departure(temperature))
 
     def mobility(self, ice: LocalIce) -> tuple[Array, Array]:
-        """Glen's, with the creep parameter of the place."""
+        """Diffusivity, m2 s-1, and surface mobility, m s-1, of Glen's law at the temperature of every point."""
         return self._glen(ice["temperature"]).mobility(ice)
 
-    def at(self, fields: Mapping[str, Array]) -> Glen:
-        """Glen's law with the creep parameter at every point: once a run, whatever the function costs."""
-        return self._glen(needed(self, fields)["temperature"])
+    def bind_fields(self, fields: Mapping[str, Array]) -> Glen:
+        """Glen's law with the creep parameter at every point, so that the function is evaluated once in a run.
+
+        Raises:
+            InputError: the glacier has no field "temperature".
+        """
+        return self._glen(select_fields(self, fields)["temperature"])
 
     def _glen(self, temperature: Array) -> Glen:
         return Glen(self.creep(temperature), self.exponent.value, self.density)

@@ -1,7 +1,8 @@
-"""A costly function of points, evaluated where it is wanted only.
+"""Evaluation of a costly elementwise function at a masked subset of points.
 
-Ice covers a quarter of a window, but lies in most of its rows. The wanted points are gathered into blocks, and as many
-blocks are evaluated as there are; a loop of a length that is not known has no transpose in JAX, so it is written out.
+Ice covers a quarter of a window, but lies in most of its rows. The active points are gathered into blocks of one size,
+and only as many blocks are evaluated as there are. JAX has no transpose of a loop whose length is not known at
+compile time, so it is written out here.
 """
 
 from __future__ import annotations
@@ -15,73 +16,74 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, PyTree
 
-BLOCK = 256  # points
+BLOCK_SIZE = 256  # points
 
 
-def where(
-    wanted: Bool[Array, " points"], function: Callable, parameters: PyTree, points: PyTree, transposed: bool
+def masked_block_map(
+    mask: Bool[Array, " points"], function: Callable, parameters: PyTree, points: PyTree, reverse_mode: bool
 ) -> PyTree:
-    """`function(parameters, points)` where wanted, 0 elsewhere.
+    """`function(parameters, points)` where the mask is true, and 0 elsewhere.
 
     Args:
-        wanted: which points.
-        function: (parameters, a pytree of vectors) -> a pytree of vectors, point by point.
-        parameters: what may be differentiated besides the points; leaves that are no arrays are left alone.
-        points: vectors.
-        transposed: open to reverse mode only, or else to forward mode only.
+        mask: the points at which the function is evaluated.
+        function: takes the parameters and a pytree of vectors, and gives a pytree of vectors; elementwise.
+        parameters: what the function may be differentiated by besides the points; leaves that are no floating arrays
+            are passed through.
+        points: a pytree of vectors of the length of the mask.
+        reverse_mode: whether the result is open to reverse mode only; it is open to forward mode only otherwise.
     """
-    size = wanted.shape[0]
-    arrays, rest = eqx.partition(parameters, eqx.is_inexact_array)
-    place = jnp.cumsum(wanted) - 1
-    length = size + -size % BLOCK
-    # what fills up the last block is a wanted point too: at others the function may have no derivative
-    order = jnp.full(length, jnp.argmax(wanted)).at[jnp.where(wanted, place, length)].set(jnp.arange(size), mode="drop")
-    blocks = (place[-1] + BLOCK) // BLOCK
+    size = mask.shape[0]
+    arrays, static = eqx.partition(parameters, eqx.is_inexact_array)
+    rank = jnp.cumsum(mask) - 1  # of every active point among the active points
+    length = size + -size % BLOCK_SIZE
+    # the last block is filled up with an active point too: elsewhere the function may have no derivative
+    order = jnp.full(length, jnp.argmax(mask)).at[jnp.where(mask, rank, length)].set(jnp.arange(size), mode="drop")
+    blocks = (rank[-1] + BLOCK_SIZE) // BLOCK_SIZE
 
-    def on(arrays: PyTree, part: PyTree) -> PyTree:
-        return function(eqx.combine(arrays, rest), part)
+    def apply(arrays: PyTree, part: PyTree) -> PyTree:
+        return function(eqx.combine(arrays, static), part)
 
-    def chosen(order: Array, block: Array) -> Array:
-        return lax.dynamic_slice(order, (block * BLOCK,), (BLOCK,))
+    def block_indices(order: Array, block: Array) -> Array:
+        return lax.dynamic_slice(order, (block * BLOCK_SIZE,), (BLOCK_SIZE,))
 
-    def at(points: PyTree, chosen: Array) -> PyTree:
-        return jax.tree.map(lambda field: field[chosen], points)
+    def gather(points: PyTree, indices: Array) -> PyTree:
+        return jax.tree.map(lambda field: field[indices], points)
 
-    def written(packed: PyTree, values: PyTree, block: Array) -> PyTree:
-        return jax.tree.map(lambda p, v: lax.dynamic_update_slice(p, v, (block * BLOCK,)), packed, values)
+    def write_block(packed: PyTree, values: PyTree, block: Array) -> PyTree:
+        return jax.tree.map(lambda p, v: lax.dynamic_update_slice(p, v, (block * BLOCK_SIZE,)), packed, values)
 
-    def spread(packed: PyTree, place: Array, wanted: Array) -> PyTree:
-        return jax.tree.map(lambda p: jnp.where(wanted, p[place], 0.0), packed)
+    def scatter(packed: PyTree, rank: Array, mask: Array) -> PyTree:
+        return jax.tree.map(lambda p: jnp.where(mask, p[rank], 0.0), packed)
 
-    def evaluate(arrays: PyTree, points: PyTree, order: Array, blocks: Array, place: Array, wanted: Array) -> PyTree:
-        out = jax.eval_shape(on, arrays, at(points, order[:BLOCK]))
+    def evaluate(arrays: PyTree, points: PyTree, order: Array, blocks: Array, rank: Array, mask: Array) -> PyTree:
+        def body(block: Array, packed: PyTree) -> PyTree:
+            return write_block(packed, apply(arrays, gather(points, block_indices(order, block))), block)
+
+        out = jax.eval_shape(apply, arrays, gather(points, order[:BLOCK_SIZE]))
         packed = jax.tree.map(lambda o: jnp.zeros(length, o.dtype), out)
-        packed = lax.fori_loop(
-            0, blocks, lambda b, packed: written(packed, on(arrays, at(points, chosen(order, b))), b), packed
-        )
-        return spread(packed, place, wanted)
+        return scatter(lax.fori_loop(0, blocks, body, packed), rank, mask)
 
     def forward(*args: Any) -> tuple[PyTree, Any]:
         return evaluate(*args), args
 
     def backward(args: Any, cotangent: PyTree) -> tuple:
-        arrays, points, order, blocks, place, wanted = args
+        arrays, points, order, blocks, rank, mask = args
 
         def body(block: Array, carry: tuple[PyTree, PyTree]) -> tuple[PyTree, PyTree]:
-            of_arrays, packed = carry
-            which = chosen(order, block)
-            inside = jnp.arange(BLOCK) + block * BLOCK <= place[-1]
-            pulled = jax.tree.map(lambda ct: jnp.where(inside, ct[which], 0.0), cotangent)
-            more, of_part = jax.vjp(on, arrays, at(points, which))[1](pulled)
-            return jax.tree.map(jnp.add, of_arrays, more), written(packed, of_part, block)
+            ct_arrays, packed = carry
+            indices = block_indices(order, block)
+            counted = jnp.arange(BLOCK_SIZE) + block * BLOCK_SIZE <= rank[-1]
+            ct_block = jax.tree.map(lambda ct: jnp.where(counted, ct[indices], 0.0), cotangent)
+            ct_more, ct_points = jax.vjp(apply, arrays, gather(points, indices))[1](ct_block)
+            return jax.tree.map(jnp.add, ct_arrays, ct_more), write_block(packed, ct_points, block)
 
-        none = jax.tree.map(jnp.zeros_like, arrays)
+        zeros = jax.tree.map(jnp.zeros_like, arrays)
         packed = jax.tree.map(lambda field: jnp.zeros(length, field.dtype), points)
-        of_arrays, packed = lax.fori_loop(0, blocks, body, (none, packed))
-        return of_arrays, spread(packed, place, wanted), None, None, None, None
+        ct_arrays, packed = lax.fori_loop(0, blocks, body, (zeros, packed))
+        return ct_arrays, scatter(packed, rank, mask), None, None, None, None
 
     run = evaluate
-    if transposed:
+    if reverse_mode:
         run = jax.custom_vjp(evaluate)
         run.defvjp(forward, backward)
-    return run(arrays, points, order, blocks, place, wanted)
+    return run(arrays, points, order, blocks, rank, mask)

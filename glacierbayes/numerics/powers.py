@@ -1,4 +1,4 @@
-"""Powers and scalars as laws and balances need them: fast where the exponent is a plain number, finite at 0."""
+"""Powers that are fast for plain numbers as exponents and have a finite derivative at 0, and scalar parameters."""
 
 from __future__ import annotations
 
@@ -13,27 +13,32 @@ from jaxtyping import Array, Float
 
 
 class Exponent(eqx.Module):
-    """A power that is a plain number (compiled to multiplications) or an array (inferable)."""
+    """The exponent of a power law: a plain number is compiled to multiplications, an array can be inferred.
+
+    Attributes:
+        number: the plain number, or None.
+        array: the array, or None.
+    """
 
     number: float | None = eqx.field(static=True)
     array: Float[Array, ""] | None
 
     def __init__(self, value: Any):
-        """A Python number is fixed, anything else is traced by JAX."""
+        """A Python number is static, anything else is an array."""
         fixed = isinstance(value, int | float)
         self.number = float(value) if fixed else None
         self.array = None if fixed else jnp.asarray(value)
 
     @property
     def value(self) -> Any:
-        """The power."""
+        """The exponent, as it was given."""
         return self.array if self.number is None else self.number
 
 
 def power(base: Array, exponent: Any) -> Array:
-    """base ** exponent for base >= 0, with a finite gradient at 0.
+    """base ** exponent for base >= 0, with a finite derivative at 0.
 
-    Whole numbers become multiplications: a power of two arrays costs fifty times as much.
+    An exponent that is a whole Python number becomes multiplications, which cost a fiftieth of a power of two arrays.
     """
     if isinstance(exponent, int | float):
         if float(exponent).is_integer():
@@ -45,5 +50,5 @@ def power(base: Array, exponent: Any) -> Array:
 
 
 def as_scalar(value: Any) -> Array:
-    """A parameter as a floating array."""
+    """A parameter as a floating array; what JAX traces is returned as it is."""
     return value if isinstance(value, jax.core.Tracer) else jnp.asarray(value, float)

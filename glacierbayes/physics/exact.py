@@ -1,4 +1,4 @@
-"""Exact solutions of the shallow-ice equation, to test against. Flat beds, constants as each paper states them."""
+"""Exact solutions of the shallow-ice equation on flat beds, with constants as each paper states them, for tests."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from glacierbayes import constants
 
 
 class Dome(eqx.Module):
-    """A dome that stays similar to itself while it spreads, and grows where `growth` is above 0.
+    """A self-similar dome that spreads, and whose volume increases where `growth` is above 0.
 
     With the flux gamma H^p s^n and a balance of growth / t times H, ice at distance r moves outwards at beta r / t, so
     that H^(p-1) s^n = beta r / (gamma t) is integrated once.
 
     Attributes:
-        gamma: m and years.
+        gamma: factor of the flux, in m and years.
         p, n: exponents of thickness and slope.
-        radius: of the dome at `t0`, m.
-        height: of its centre at `t0`, m.
-        growth: of the volume, as a power of the age.
+        radius: radius of the dome at the age `t0`, m.
+        height: thickness at its centre at the age `t0`, m.
+        growth: exponent of the age in the volume; 0 for a constant volume.
     """
 
     gamma: float
@@ -39,13 +39,13 @@ class Dome(eqx.Module):
 
     @property
     def t0(self) -> float:
-        """Age of the dome when it has `radius` and `height`, years; at age 0 it is a point, or nothing."""
+        """The age at which the dome has `radius` and `height`, years. At age 0 its radius is 0."""
         p, n = self.p, self.n
         shape = ((p - 1 + n) / (n + 1)) ** n * self.radius ** (n + 1) / self.height ** (p - 1 + n)
         return self._beta / self.gamma * shape
 
     def margin(self, t: Any) -> Any:
-        """Distance of the margin from the centre at an age, m."""
+        """Distance of the margin from the centre at the age `t` in years, m."""
         return self.radius * (t / self.t0) ** self._beta
 
     def thickness(self, x: Any, y: Any, t: Any) -> Float[Array, "*points"]:
@@ -63,12 +63,12 @@ class Dome(eqx.Module):
         return height * jnp.where(inside, profile ** (n / (p - 1 + n)), 0.0)
 
     def balance(self, x: Any, y: Any, t: Any) -> Float[Array, "*points"]:
-        """The balance that goes with it, m of ice per year."""
+        """The mass balance that belongs to the solution, m of ice per year; arguments as for `thickness`."""
         return self.growth / t * self.thickness(x, y, t)
 
 
 class Halfar(Dome):
-    """A dome that creeps by Glen's law.
+    """A dome that flows by Glen's law.
 
     Halfar 1983, doi 10.1029/JC088iC10p06043; Bueler et al. 2005, doi 10.3189/172756505781829449. With
     A = 1e-16 Pa-3 yr-1, 910 kg m-3, 750 km and 3600 m, `t0` is 422.45 years without a balance (Bueler's test B) and
@@ -89,13 +89,13 @@ class Halfar(Dome):
         density: float = constants.ICE_DENSITY,
         growth: float = 0.0,
     ):
-        """A in Pa-n s-1, radius and height in m, density in kg m-3."""
+        """A is in Pa-n s-1, radius and height are in m, the density is in kg m-3."""
         self.A, self.radius, self.height, self.growth = A, radius, height, growth
         self.gamma, self.p, self.n = creep_flux(A, n, density), n + 2, n
 
 
 class SlidingDome(Dome):
-    """A dome of ice that does not deform and slides by Weertman's law, by the derivation of Halfar's.
+    """A dome that slides by Weertman's law and does not deform, derived in the same way as Halfar's.
 
     Attributes:
         C: sliding parameter, m s-1 Pa-m.
@@ -112,23 +112,23 @@ class SlidingDome(Dome):
         density: float = constants.ICE_DENSITY,
         growth: float = 0.0,
     ):
-        """C in m s-1 Pa-m, radius and height in m, density in kg m-3."""
+        """C is in m s-1 Pa-m, radius and height are in m, the density is in kg m-3."""
         self.C, self.radius, self.height, self.growth = C, radius, height, growth
         self.gamma = C * (density * constants.GRAVITY) ** m * constants.SECONDS_PER_YEAR
         self.p, self.n = m + 1, m
 
 
 class Vialov(eqx.Module):
-    """A round ice sheet in balance: the same snow everywhere, and a margin where all of it leaves.
+    """A round ice sheet in steady state, with uniform accumulation and ablation at the margin only.
 
     Vialov 1958; Bueler et al. 2005, doi 10.3189/172756505781829449, test A (0.3 m per year, 750 km).
 
     Attributes:
         A: creep parameter, Pa-n s-1.
-        accumulation: m of ice per year.
-        radius: m.
+        accumulation: accumulation rate, m of ice per year.
+        radius: radius of the ice sheet, m.
         n: Glen's exponent.
-        density: of the ice, kg m-3.
+        density: density of the ice, kg m-3.
     """
 
     A: float
@@ -147,7 +147,7 @@ class Vialov(eqx.Module):
 
 
 class Cliff(eqx.Module):
-    """A glacier in balance that flows over a step in its bed, in one dimension.
+    """A glacier in steady state that flows over a step in its bed, in one dimension.
 
     Jarosch, Schoof and Anslow 2013, doi 10.5194/tc-7-229-2013: bed `step` m high up to `edge`, then 0. The
     balance gives the flux q = m0 x^n (L - x)^n / L^(2n-1), L the length; on each level part H^((n+2)/n) dH/dx is
@@ -156,11 +156,11 @@ class Cliff(eqx.Module):
     Attributes:
         A: creep parameter, Pa-n s-1.
         scale: m0 of the balance, m of ice per year.
-        length: of the glacier, m.
-        edge: where the step is, m.
-        step: its height, m.
+        length: length of the glacier, m.
+        edge: distance of the step from the divide, m.
+        step: height of the step, m.
         n: Glen's exponent.
-        density: of the ice, kg m-3.
+        density: density of the ice, kg m-3.
     """
 
     A: float
@@ -172,23 +172,23 @@ class Cliff(eqx.Module):
     density: float = constants.ICE_DENSITY
 
     def bed(self, x: Any) -> Float[Array, "*points"]:
-        """Bed elevation, m."""
+        """Bed elevation, m; x is the distance from the divide, m."""
         return jnp.where(x < self.edge, self.step, 0.0)
 
     def balance(self, x: Any) -> Float[Array, "*points"]:
-        """m of ice per year; x from the divide on, m."""
+        """The mass balance, m of ice per year; x is the distance from the divide, m."""
         n, rest = self.n, self.length - x
         return n * self.scale / self.length ** (2 * n - 1) * x ** (n - 1) * jnp.abs(rest) ** (n - 1) * (rest - x)
 
     def thickness(self, x: Any) -> Float[Array, "*points"]:
-        """Ice thickness, m; x from the divide on, m."""
+        """Ice thickness, m; x is the distance from the divide, m."""
         n = self.n
         power = (2 * n + 2) / n
         gamma = creep_flux(self.A, n, self.density)
         factor = power * (self.scale / (gamma * self.length ** (2 * n - 1))) ** (1 / n)
 
         def below(at: Any) -> Any:
-            """H to the power, were there no step."""
+            """H to the power, as it would be without the step."""
             left = jnp.maximum(self.length - at, 0.0)
             return factor * left**2 * (self.length + 2 * at) / 6
 
@@ -198,5 +198,11 @@ class Cliff(eqx.Module):
 
 
 def creep_flux(A: float, n: float, density: float) -> float:
-    """gamma of Glen's flux gamma H^(n+2) s^n, m and years."""
+    """The factor gamma of Glen's flux gamma H^(n+2) s^n, in m and years.
+
+    Args:
+        A: creep parameter, Pa-n s-1.
+        n: Glen's exponent.
+        density: density of the ice, kg m-3.
+    """
     return 2 * A * (density * constants.GRAVITY) ** n / (n + 2) * constants.SECONDS_PER_YEAR

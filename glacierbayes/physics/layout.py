@@ -13,15 +13,15 @@ from jaxtyping import Array, Float, Shaped
 
 
 def padded(vector: Array, width: int) -> Array:
-    """The vector between zeros; `jnp.pad` takes twice as long."""
+    """The vector with `width` zeros before and after it. (`jnp.pad` takes twice as long.)"""
     zeros = jnp.zeros(width, vector.dtype)
     return jnp.concatenate([zeros, vector, zeros])
 
 
 class Layout(eqx.Module):
-    """Where the cells of a (rows, columns) grid lie in the vector.
+    """The positions of the cells of a (rows, columns) grid in vectors.
 
-    Four lengths occur: "cells" (the padded grid), "faces" (one reach more at both ends), "slopes" (two
+    Vectors of four lengths occur: "cells" (the padded grid), "faces" (one reach more at both ends), "slopes" (two
     reaches more) and "state" (three). Face p of x lies between cells p and p + 1, face p of y between p and p + width.
     """
 
@@ -43,33 +43,28 @@ class Layout(eqx.Module):
         """The largest offset that a slice may have."""
         return self.width + 1
 
-    @property
-    def around(self) -> tuple[int, ...]:
-        """Offsets of a cell itself and of the eight beside it, ascending."""
-        return tuple(down + right for down in (-self.width, 0, self.width) for right in (-1, 0, 1))
-
     def cells(self, field: Shaped[Array, "y x"], mode: str = "constant") -> Shaped[Array, " cells"]:
-        """A field of the grid as cells; ghosts are 0, or with mode "edge" the value beside them."""
+        """A field of the grid as a vector of cells; ghost cells are 0, or with mode "edge" the value beside them."""
         return jnp.pad(field, 1, mode=mode).ravel()
 
     def state(self, cells: Float[Array, " cells"]) -> Float[Array, " state"]:
-        """Cells with both margins, which are 0."""
+        """Cells with the margins of a state vector, which are 0."""
         return padded(cells, 3 * self.reach)
 
     def slopes(self, cells: Float[Array, " cells"]) -> Float[Array, " slopes"]:
-        """Cells with as much margin as slopes have, 0."""
+        """Cells with the margins of a vector of slopes, which are 0."""
         return padded(cells, 2 * self.reach)
 
     def at_faces(self, cells: Float[Array, " cells"]) -> tuple[Float[Array, " faces"], Float[Array, " faces"]]:
-        """A field at the x-faces and the y-faces: the mean of the two cells."""
+        """The values of a field at the x-faces and at the y-faces, which are the means of the two cells."""
         slopes = self.shift(self.state(cells), 0)
         here = self.shift(slopes, 0)
         return 0.5 * (here + self.shift(slopes, 1)), 0.5 * (here + self.shift(slopes, self.width))
 
     def grid(self, cells: Float[Array, " cells"]) -> Float[Array, "y x"]:
-        """Back to the grid, without the ghosts."""
+        """The field on the (rows, columns) grid, without the ghost cells."""
         return cells.reshape(self.shape)[1:-1, 1:-1]
 
     def shift(self, longer: Array, offset: int) -> Array:
-        """The neighbours at an offset, one length down: state to slopes, slopes to faces, faces to cells."""
+        """The values at an offset, as the next shorter vector: state to slopes, slopes to faces, faces to cells."""
         return longer[self.reach + offset : longer.shape[0] - self.reach + offset]

@@ -18,7 +18,7 @@ from glacierbayes.numerics.powers import as_scalar
 
 
 class MassBalance(eqx.Module):
-    """A mass balance: one method."""
+    """A climatic mass balance. To define one, write a subclass with the method `rate`, differentiable in JAX."""
 
     @abstractmethod
     def rate(self, surface: Float[Array, "*cells"], start: Any, end: Any) -> Float[Array, "*cells"]:
@@ -33,46 +33,46 @@ class MassBalance(eqx.Module):
         """
 
     def breaks(self, start: float, end: float) -> tuple[float, ...]:
-        """Dates in (start, end) at which the rate jumps, and which a step must not straddle.
+        """Dates in (start, end) at which the rate is discontinuous, so that no time step contains them.
 
         Raises:
             InputError: the balance does not cover the years.
         """
         return ()
 
-    def on(self, cells: Callable[[Any], Any]) -> MassBalance:
-        """The balance as the equation needs it: fields (y, x), where it has any, laid out by `cells`."""
+    def laid_out(self, cells: Callable[[Any], Any]) -> MassBalance:
+        """The balance with its (y, x) fields, where it has any, turned into vectors by `cells`."""
         return self
 
 
 class Prescribed(MassBalance):
-    """A map of the balance, the same whatever the surface does.
+    """A map of the balance that does not depend on the surface.
 
     Attributes:
         field: (y, x) on the glacier's grid, m w.e. per year.
-        density: of the ice, kg m-3.
+        density: density of the ice, kg m-3.
     """
 
     field: Float[Array, "*cells"]
     density: float = eqx.field(static=True, default=constants.ICE_DENSITY)
 
     def rate(self, surface: Float[Array, "*cells"], start: Any, end: Any) -> Float[Array, "*cells"]:
-        """m of ice per year."""
+        """The balance at a surface elevation in m; m of ice per year, of the shape of `surface`."""
         return self.field * (constants.WATER_DENSITY / self.density) + jnp.zeros_like(surface)
 
-    def on(self, cells: Callable[[Any], Any]) -> Prescribed:
-        """With the field laid out."""
+    def laid_out(self, cells: Callable[[Any], Any]) -> Prescribed:
+        """The balance with its field turned into a vector by `cells`."""
         return Prescribed(cells(self.field), self.density)
 
 
 class LinearGradient(MassBalance):
-    """Balance that grows linearly with elevation up to a maximum, the same every year.
+    """A balance that increases linearly with elevation up to a maximum and is the same every year.
 
     Attributes:
         ela: equilibrium line altitude, m.
         gradient: m w.e. per year per m.
         maximum: m w.e. per year.
-        density: of the ice, kg m-3.
+        density: density of the ice, kg m-3.
     """
 
     ela: Float[Array, ""]
@@ -81,12 +81,12 @@ class LinearGradient(MassBalance):
     density: float = eqx.field(static=True)
 
     def __init__(self, ela: Any, gradient: Any, maximum: Any = jnp.inf, density: float = constants.ICE_DENSITY):
-        """Scalars."""
+        """All parameters are scalars; each may be inferred."""
         self.ela, self.gradient, self.maximum = as_scalar(ela), as_scalar(gradient), as_scalar(maximum)
         self.density = density
 
     def rate(self, surface: Float[Array, "*cells"], start: Any, end: Any) -> Float[Array, "*cells"]:
-        """m of ice per year."""
+        """The balance at a surface elevation in m; m of ice per year, of the shape of `surface`."""
         water = jnp.minimum(self.gradient * (surface - self.ela), self.maximum)
         return water * (constants.WATER_DENSITY / self.density)
 
@@ -102,7 +102,7 @@ class TemperatureIndex(MassBalance):
         melt_factor: kg m-2 d-1 K-1.
         precipitation_factor: dimensionless.
         temperature_bias: K, added to the temperature.
-        density: of the ice, kg m-3.
+        density: density of the ice, kg m-3.
     """
 
     climate: Climate
@@ -119,7 +119,7 @@ class TemperatureIndex(MassBalance):
         temperature_bias: Any,
         density: float = constants.ICE_DENSITY,
     ):
-        """Scalars.
+        """All parameters are scalars; each may be inferred.
 
         Raises:
             InputError: there is no climate.
@@ -134,7 +134,7 @@ class TemperatureIndex(MassBalance):
         self.temperature_bias, self.density = as_scalar(temperature_bias), density
 
     def breaks(self, start: float, end: float) -> tuple[float, ...]:
-        """The turns of the years; the climate is taken as its annual sum, as OGGM does.
+        """The starts of calendar years, since the balance is an annual sum, as in OGGM.
 
         Raises:
             InputError: the climate does not cover the years.
@@ -147,12 +147,17 @@ class TemperatureIndex(MassBalance):
         return tuple(float(year) for year in range(int(np.floor(start)) + 1, int(np.ceil(end))))
 
     def rate(self, surface: Float[Array, "*cells"], start: Any, end: Any) -> Float[Array, "*cells"]:
-        """The mean over the calendar year that [start, end] lies in, m of ice per year."""
+        """The mean over the calendar year that contains [start, end], m of ice per year."""
         snow, degrees = self.year(surface, jnp.floor(0.5 * (start + end)).astype(int))
         return (self.precipitation_factor * snow - self.melt_factor * degrees) / self.density
 
     def year(self, surface: Float[Array, "*cells"], year: Any) -> tuple[Array, Array]:
-        """Snow at a precipitation factor of 1 (kg m-2) and degree days of melt (K d) of a calendar year."""
+        """Snowfall and degree days of one calendar year at a surface elevation in m.
+
+        Returns:
+            Snowfall at a precipitation factor of 1, kg m-2, and degree days above the temperature at which ice melts,
+            K d, both of the shape of `surface`.
+        """
         row = year - self.climate.first_year
         temperature = self.climate.temperature[row] + self.temperature_bias
         precipitation = self.climate.precipitation[row]

@@ -80,7 +80,7 @@ def flow(
 
 
 def coupled(law: laws.FlowLaw, thicknesses: Any) -> laws.FlowLaw:
-    """The law at a slope averaged over a number of ice thicknesses (`laws.Coupled`).
+    """The law at a slope averaged over a number of ice thicknesses (`laws.LongitudinalAverage`).
 
     Args:
         law: the whole of it.
@@ -94,5 +94,5 @@ def coupled(law: laws.FlowLaw, thicknesses: Any) -> laws.FlowLaw:
         return law
     if thicknesses == "inferred":
         name = "length over which the slope is averaged, in ice thicknesses"
-        return laws.Coupled(law, sample("coupling_thicknesses", lognormal(number, 1.6), "1", name))
-    return laws.Coupled(law, number)
+        return laws.LongitudinalAverage(law, sample("coupling_thicknesses", lognormal(number, 1.6), "1", name))
+    return laws.LongitudinalAverage(law, number)

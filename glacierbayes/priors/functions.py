@@ -42,7 +42,7 @@ def unknown_function(
     long_name: str,
     lengths: str = "fixed",
     zero_at: tuple[Any, ...] | None = None,
-) -> functions.Function:
+) -> functions.UnknownFunction:
     """A function of one or two inputs that nobody knows: mean 0, standard deviation `scale`, as the family draws it.
 
     Its weights are the site `NAME_weights`; they may swap places and are not judged. Its values on a grid over the
@@ -77,7 +77,7 @@ def unknown_function(
     between = {"shortest": short, "longest": long} if lengths == "inferred" else {}
     of = FAMILIES[family](tuple((i.low, i.high) for i in inputs), scale, over, **between)
     weights = sample(f"{name}_weights", dist.Normal().expand([of.size]).to_event(1), "1", f"weights of {long_name}")
-    function = functions.Function(of, weights)
+    function = functions.UnknownFunction(of, weights)
     function = function if zero_at is None else function.zero_at(*zero_at)
     axes = [_places(i, count) for i, count in zip(inputs, GRID[len(inputs)], strict=True)]
     derived(name, function(*map(jnp.asarray, np.meshgrid(*axes, indexing="ij"))), "1", long_name)

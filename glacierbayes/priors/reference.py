@@ -10,7 +10,7 @@ import numpy as np
 
 from glacierbayes.errors import InputError
 from glacierbayes.glacier import Glacier
-from glacierbayes.physics.slope import averaged
+from glacierbayes.physics.slope import averaged_slope_squared
 
 LEAST_ICE = 5.0  # m; glaciers have more somewhere
 # In valley glaciers 1 to 3 (Kamb and Echelmeyer 1986, doi 10.3189/S0022143000015604); their geometric mean.
@@ -48,7 +48,9 @@ def thickness_and_slope(glacier: Glacier, coupling: Any = None) -> tuple[np.ndar
         thickness, surface = np.asarray(glacier.thickness), np.asarray(glacier.surface)
         dx, dy = float(glacier.dx), float(glacier.dy)
         if thicknesses is not None:
-            squared = averaged(jnp.asarray(thickness), jnp.asarray(surface), dx, dy, jnp.asarray(thicknesses))
+            squared = averaged_slope_squared(
+                jnp.asarray(thickness), jnp.asarray(surface), dx, dy, jnp.asarray(thicknesses)
+            )
             return thickness, np.sqrt(np.asarray(squared))
     along_y, along_x = np.gradient(surface, dy, dx)
     return thickness, np.hypot(along_x, along_y)

@@ -1,4 +1,4 @@
-"""Is a gradient right? Reverse mode against forward mode against differences."""
+"""Verification of a gradient: reverse mode, forward mode and central differences are compared."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PyTree
 
-STEPS = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
-# A derivative whose parts cancel to less than this share of their root sum of squares is compared with that share:
-# what is left of 3000 cells by chance, 5e-5 of it once on Aletsch, holds the round-off of all of them.
-CANCELLED = 1e-2
+DIFFERENCE_STEPS = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
+# The sum over the elements of a direction may cancel by chance: on Aletsch it was once 5e-5 of the root sum of squares,
+# with the round-off of all 3000 cells. Where it is below this share of that, differences are relative to the share.
+CANCELLATION_FLOOR = 1e-2
 
 
 class GradientCheck(eqx.Module):
-    """Derivatives of one function along directions, three ways.
+    """Derivatives of one function along several directions, computed in three ways.
 
     Attributes:
-        reverse: by `jax.grad`.
-        forward: by `jax.jvp`.
-        difference: the central difference, of the best of the steps.
-        size: the root sum of squares of the parts that the elements of a direction have in `reverse`.
+        reverse: derivatives by `jax.grad`, one for each direction.
+        forward: derivatives by `jax.jvp`.
+        difference: central differences with the step that agrees best.
+        size: root sum of squares of the contributions of all elements of a direction to `reverse`.
     """
 
     reverse: Float[np.ndarray, " direction"]
@@ -34,20 +34,20 @@ class GradientCheck(eqx.Module):
 
     @property
     def modes_apart(self) -> float:
-        """Largest relative difference of forward and reverse mode."""
-        return float(np.max(self._apart(self.forward)))
+        """The largest relative difference of forward and reverse mode over all directions."""
+        return float(np.max(self._relative_to_reverse(self.forward)))
 
     @property
     def from_differences(self) -> Float[np.ndarray, " direction"]:
-        """Relative difference of reverse mode and the central differences."""
-        return self._apart(self.difference)
+        """The relative difference of reverse mode and central differences, for each direction."""
+        return self._relative_to_reverse(self.difference)
 
-    def _apart(self, other: np.ndarray) -> np.ndarray:
-        floor = np.maximum(CANCELLED * self.size, np.finfo(float).tiny)
+    def _relative_to_reverse(self, other: np.ndarray) -> np.ndarray:
+        floor = np.maximum(CANCELLATION_FLOOR * self.size, np.finfo(float).tiny)
         return np.abs(other - self.reverse) / np.maximum(np.abs(self.reverse), floor)
 
     def __str__(self) -> str:
-        """Three lines."""
+        """A summary in three lines."""
         off = self.from_differences
         return (
             f"forward against reverse mode: {self.modes_apart:.1e} at most\n"
@@ -62,17 +62,17 @@ def check_gradient(
     directions: int | Sequence[PyTree] = 20,
     seed: int = 0,
 ) -> GradientCheck:
-    """Compares the derivatives of a scalar function, such as one number of a `History`.
+    """Compares the derivatives of a scalar function, such as one number of a `History`, in three ways.
 
     Args:
-        function: takes a pytree of floating arrays, gives a scalar.
-        at: where.
-        directions: pytrees like `at`, or how many random ones. A random one changes an array by a normal deviate
-            times its largest value in each of its elements (times 1 where all are 0).
-        seed: of the random ones.
+        function: takes a pytree of floating arrays and gives a scalar.
+        at: where the derivatives are taken.
+        directions: pytrees like `at`, or the number of random ones. A random direction changes each element of an array
+            by a normal deviate times the largest value of the array (times 1 where all are 0).
+        seed: seed of the random directions.
 
     Returns:
-        The derivatives, one per direction. Steps of the differences are 1e-3 to 1e-7 times the direction.
+        The derivatives along each direction. The steps of the differences are 1e-3 to 1e-7 times the direction.
     """
     at = jax.tree.map(lambda leaf: jnp.asarray(leaf, float), at)
     if isinstance(directions, int):
@@ -89,7 +89,7 @@ def check_gradient(
         size.append(float(np.linalg.norm(parts)))
         forward.append(float(push(at, direction)))
         central = []
-        for step in STEPS:
+        for step in DIFFERENCE_STEPS:
             ahead, behind = (value(jax.tree.map(lambda a, d, s=s: a + s * d, at, direction)) for s in (step, -step))
             central.append(float(ahead - behind) / (2 * step))
         difference.append(min(central, key=lambda found: abs(found - reverse[-1])))

@@ -1,4 +1,4 @@
-"""`History`: what a run leaves behind, and what can be seen in it."""
+"""`History`: the result of a run, and the quantities that follow from it."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from glacierbayes import constants
 from glacierbayes.glacier import Glacier
 from glacierbayes.laws.base import FlowLaw
 from glacierbayes.physics.sia import surface_velocity
+from glacierbayes.solvers.results import Result, in_words
 
 if TYPE_CHECKING:
     import xarray
 
 
 class History(eqx.Module):
-    """Thickness in time, and from it surface, velocity and mass change.
+    """The ice thickness in time; surface, velocity and mass change follow from it.
 
     Attributes:
         time: decimal years, ascending: `save_at` and both ends of the run.
@@ -26,8 +27,8 @@ class History(eqx.Module):
         supplied: ice that the balance put in, net of what could not be melted, m3.
         applied: snow and melt added up without sign, m3.
         outflow: ice that left over the grid's edge, m3.
-        ok: whether the solve succeeded.
-        glacier, law: of the run.
+        result_code: the outcome of the solve, a `solvers.Result`; `result` says it in words.
+        glacier, law: the glacier and the flow law of the run.
     """
 
     time: tuple[float, ...] = eqx.field(static=True)
@@ -35,12 +36,26 @@ class History(eqx.Module):
     supplied: Float[Array, ""]
     applied: Float[Array, ""]
     outflow: Float[Array, ""]
-    ok: Bool[Array, ""]
+    result_code: Int[Array, ""]
     glacier: Glacier
     law: FlowLaw
 
+    @property
+    def ok(self) -> Bool[Array, ...]:
+        """Whether the solve succeeded."""
+        return self.result_code == Result.OK
+
+    @property
+    def result(self) -> Any:
+        """The outcome of the solve in words: "ok", or why it failed (`solvers.RESULTS`).
+
+        It is a string, or an array of strings for a batch of runs. It is not available where JAX traces the history;
+        use `result_code` there.
+        """
+        return in_words(self.result_code)
+
     def index(self, year: float) -> int:
-        """Position of a saved date.
+        """Position of a saved date, a decimal year, in `time`.
 
         Raises:
             ValueError: the date was not saved.
@@ -65,7 +80,7 @@ class History(eqx.Module):
             ValueError: the date was not saved.
         """
         glacier = self.glacier
-        law = self.law.at(glacier.fields)
+        law = self.law.bind_fields(glacier.fields)
         return surface_velocity(law, self.thickness[self.index(year)], self.surface(year), glacier.dx, glacier.dy)
 
     def volume(self) -> Float[Array, " time"]:
@@ -95,13 +110,16 @@ class History(eqx.Module):
 
     @property
     def mass_error(self) -> Float[Array, ""]:
-        """|final - initial - supplied + outflow| over the larger of initial volume and balance applied."""
+        """The relative error of the mass budget.
+
+        It is |final - initial - supplied + outflow| over the larger of the initial volume and the balance applied.
+        """
         volume = self.volume()
         lost = jnp.abs(volume[-1] - volume[0] - self.supplied + self.outflow)
         return lost / jnp.maximum(jnp.maximum(volume[0], self.applied), jnp.finfo(float).tiny)
 
     def to_dataset(self, **attributes: Any) -> xarray.Dataset:
-        """Thickness, surface and velocity at every saved date, with units."""
+        """Thickness, surface and velocity at every saved date, with units; `attributes` are added to its attributes."""
         import numpy as np
         import xarray as xr
 
@@ -128,6 +146,7 @@ class History(eqx.Module):
             "rgi_id": self.glacier.rgi_id or "",
             "mass_error": float(self.mass_error),
             "solver_ok": int(bool(self.ok)),
+            "solver_result": self.result,
             **attributes,
         }
         return dataset

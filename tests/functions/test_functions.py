@@ -7,7 +7,7 @@ import pytest
 from jax.test_util import check_grads
 
 import glacierbayes as gb
-from glacierbayes.functions import Function, GaussianProcess, NeuralNetwork, Spline
+from glacierbayes.functions import GaussianProcess, NeuralNetwork, Spline, UnknownFunction
 from glacierbayes.functions.base import sine_and_cosine
 from glacierbayes.functions.gaussian_process import harmonics
 from glacierbayes.laws import Correction, LocalIce
@@ -120,7 +120,7 @@ def test_a_correction_multiplies_diffusivity_and_velocity(family):
     ice = LocalIce(jnp.array([50.0, 200.0]), jnp.array([0.1, 0.3]) ** 2)
     law = gb.laws.Glen(2.4e-24)
     factor = np.exp(family(weights, ice.thickness, ice.slope))
-    corrected = law * Correction(Function(family, weights))
+    corrected = law * Correction(UnknownFunction(family, weights))
     for with_it, without in zip(corrected.mobility(ice), law.mobility(ice), strict=True):
         assert np.allclose(with_it, factor * without, rtol=1e-12)
 

@@ -120,7 +120,7 @@ def test_an_exponent_that_is_off_by_one_is_an_ordinary_correction(family):
     place = jnp.asarray(priors.reference_geometry(ice, by_volume=True))
 
     def rise(weights):
-        return jax.grad(lambda one: gb.functions.Function(of, weights)(*one[:, None])[0])(place) * place
+        return jax.grad(lambda one: gb.functions.UnknownFunction(of, weights)(*one[:, None])[0])(place) * place
 
     deviation = jnp.sqrt(jnp.mean(jax.vmap(rise)(jax.random.normal(jax.random.key(0), (500, of.size))) ** 2, 0))
     assert np.all((deviation > 0.5) & (deviation < 2.0))

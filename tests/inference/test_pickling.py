@@ -25,7 +25,7 @@ import glacierbayes as gb
 from glacierbayes import priors
 
 
-class Hardened(gb.laws.Factor):
+class Hardened(gb.laws.Multiplier):
     """An attribute, one with a default, one that JAX does not trace, a converter."""
 
     depth: jnp.ndarray

@@ -121,7 +121,7 @@ def _asks_for_debris(ice):
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        (lambda: Glen(1e-24) * 2.0, "multiplied by a Factor, not by 2.0"),
+        (lambda: Glen(1e-24) * 2.0, "multiplied by a laws.Multiplier, not by 2.0"),
         (lambda: inspect.unwrap(simulate)(slab(), Glen, None), "expected a law with its parameters"),
         (lambda: _asks_for_debris(LocalIce(jnp.ones(2), jnp.ones(2))), r"needs = \('debris',\)"),
     ],
@@ -132,9 +132,18 @@ def test_what_is_no_law_is_bad_input(wrong, said):
         wrong()
 
 
-@pytest.mark.parametrize("function", [jnp.log, jnp.sqrt, lambda h: h**0.3], ids=["log", "root", "power"])
+@pytest.mark.parametrize(
+    "function",
+    [
+        jnp.log,
+        pytest.param(jnp.sqrt, marks=pytest.mark.slow),
+        pytest.param(lambda h: h**0.3, marks=pytest.mark.slow),
+    ],
+    ids=["log", "root", "power"],
+)
+@pytest.mark.run
 def test_functions_without_a_derivative_at_no_ice_have_gradients(function):
-    """The factor is taken twice differentiated, at faces of cells without ice too."""
+    """The multiplier is differentiated twice, at faces of cells without ice too."""
 
     def log_factor(share, thickness, slope):
         return share * function(thickness / 100.0)
@@ -151,6 +160,7 @@ def test_functions_without_a_derivative_at_no_ice_have_gradients(function):
         assert float(gradient) == pytest.approx(float(expected), rel=1e-4)
 
 
+@pytest.mark.run
 def test_a_traced_value_inside_a_function_is_named():
     def speed(share):
         law = Glen(1e-24) * Correction(lambda thickness, slope: share * thickness)

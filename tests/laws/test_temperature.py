@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import glacierbayes as gb
-from glacierbayes.functions import Function, GaussianProcess
+from glacierbayes.functions import GaussianProcess, UnknownFunction
 from glacierbayes.laws import Glen, TemperatureCreep, arrhenius, cuffey_paterson
 
 from ..glaciers import valley
@@ -22,6 +22,7 @@ def test_arrhenius_is_the_table_within_its_scatter():
     assert np.all(np.abs(np.log(arrhenius(temperature) / cuffey_paterson(temperature))) < np.log(1.4))
 
 
+@pytest.mark.run
 def test_a_glacier_of_one_temperature_has_one_creep_parameter():
     glacier = valley(fields={"temperature": -7.0})
     one = gb.simulate(glacier, TemperatureCreep(lambda t: 0.1 * t, cuffey_paterson), None, (0.0, 3.0))
@@ -32,6 +33,7 @@ def test_a_glacier_of_one_temperature_has_one_creep_parameter():
         assert np.allclose(mine, theirs, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.run
 def test_warm_ice_is_faster_where_it_is_warm():
     bed = valley().bed
     temperature = jnp.linspace(-10.0, 0.0, bed.shape[0])[:, None] * jnp.ones(bed.shape)
@@ -44,6 +46,7 @@ def test_warm_ice_is_faster_where_it_is_warm():
     assert np.allclose(speed[moving] / other[moving], ratio[moving], rtol=1e-10)
 
 
+@pytest.mark.run
 def test_the_gradient_by_the_weights_of_a_function_of_temperature():
     family = GaussianProcess((-12.0, 0.0), 0.5, 4.0)
     glacier = valley(fields={"temperature": jnp.linspace(-10.0, -1.0, 18) * jnp.ones((30, 1))})
@@ -51,7 +54,7 @@ def test_the_gradient_by_the_weights_of_a_function_of_temperature():
     at, direction = (jnp.asarray(rng.normal(size=family.size)) for _ in range(2))
 
     def speed(weights):
-        law = TemperatureCreep(Function(family, weights))
+        law = TemperatureCreep(UnknownFunction(family, weights))
         vx, vy = gb.simulate(glacier, law, None, (0.0, 2.0)).surface_velocity(2.0)
         return jnp.sum(vx**2 + vy**2)
 

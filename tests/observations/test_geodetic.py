@@ -22,7 +22,7 @@ def history() -> History:
     glacier, zero = valley(), jnp.zeros(())
     ice = jnp.where(glacier.mask, glacier.thickness + 50.0, 0.0)
     thickness = jnp.stack([ice, ice - 10.0 * glacier.mask, ice - 30.0 * glacier.mask])
-    return History((2000.0, 2010.0, 2020.0), thickness, zero, zero, zero, jnp.array(True), glacier, Glen(1e-24))
+    return History((2000.0, 2010.0, 2020.0), thickness, zero, zero, zero, jnp.array(0), glacier, Glen(1e-24))
 
 
 def test_predict(history):

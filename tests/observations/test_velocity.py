@@ -128,7 +128,7 @@ def history(glacier) -> History:
     zero = jnp.zeros(())
     thickness = jnp.stack([glacier.thickness, 0.9 * glacier.thickness])
     law = WeertmanSliding(1e-20)
-    return History((2000.0, 2018.0), thickness, zero, zero, zero, jnp.array(True), glacier, law)
+    return History((2000.0, 2018.0), thickness, zero, zero, zero, jnp.array(0), glacier, law)
 
 
 def test_predict(glacier, components, history):

@@ -123,17 +123,20 @@ def errors():
     return found
 
 
+@pytest.mark.run
 def test_error_of_the_dome(errors):
     mean, dome, _ = errors[61]
     assert mean < 10.0
     assert dome < 5.0
 
 
+@pytest.mark.run
 def test_error_falls_faster_than_the_cell(errors):
     assert errors[31][0] > 2 * errors[61][0]
     assert errors[31][1] > 2 * errors[61][1]
 
 
+@pytest.mark.run
 def test_the_dome_keeps_its_mass(errors):
     for _, _, history in errors.values():
         first, last = np.asarray(history.thickness).sum((1, 2))

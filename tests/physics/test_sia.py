@@ -10,7 +10,7 @@ from glacierbayes.laws import Glen, WeertmanSliding
 from glacierbayes.numerics import elementwise
 from glacierbayes.physics.layout import Layout
 from glacierbayes.physics.mass_balance import LinearGradient, MassBalance
-from glacierbayes.physics.sia import Flux, Laws, ShallowIce, surface_velocity
+from glacierbayes.physics.sia import FaceLaws, Flux, ShallowIce, surface_velocity
 
 from ..glaciers import RHO_G, YEAR, rough, slab
 
@@ -21,7 +21,7 @@ def equation_of(glacier: Glacier, law=LAW, balance: MassBalance | None = None) -
     """The equation on the whole grid, and the thickness as a state."""
     layout = Layout(*glacier.bed.shape)
     equation = ShallowIce(
-        laws=Laws(law, law),
+        laws=FaceLaws(law, law),
         balance=balance,
         bed=layout.state(layout.cells(glacier.bed, "edge")),
         inside=layout.cells(jnp.ones(glacier.bed.shape)),
@@ -159,7 +159,7 @@ def test_transposes(seed):
     # of the flux: what JAX makes of it, in the parameters of the laws, in the bed, in the thickness
     def flux(laws, bed, inner):
         from_parts = ShallowIce(
-            laws=Laws(laws, laws),
+            laws=FaceLaws(laws, laws),
             balance=None,
             bed=equation.layout.state(bed),
             inside=equation.inside,
@@ -174,7 +174,7 @@ def test_transposes(seed):
     bed, inner = equation.bed[margin:-margin], thickness[margin:-margin]
     of_law, of_bed, of_thickness = jax.vjp(flux, LAW, bed, inner)[1](cotangent)
     law, at_fixed_surface, of_surface = equation.flux_transpose(thickness, cotangent)
-    law = elementwise.summed(LAW, jax.tree.map(jnp.add, *law))
+    law = elementwise.reduce_cotangents(LAW, jax.tree.map(jnp.add, *law))
     for ours, theirs in zip(jax.tree.leaves(law), jax.tree.leaves(of_law), strict=True):
         assert float(ours) == pytest.approx(float(theirs), rel=1e-10)
     scale = float(jnp.max(jnp.abs(of_thickness)))

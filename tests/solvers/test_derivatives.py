@@ -14,6 +14,8 @@ from glacierbayes.solvers.simulate import simulate
 
 from ..glaciers import valley
 
+pytestmark = pytest.mark.run
+
 GLACIER = valley()
 SHAPE = GLACIER.bed.shape
 RNG = np.random.default_rng(5)

@@ -4,6 +4,7 @@ from functools import cache
 
 import jax
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -11,6 +12,9 @@ from glacierbayes.glacier import Glacier
 from glacierbayes.laws import Glen
 from glacierbayes.physics.mass_balance import LinearGradient
 from glacierbayes.solvers.simulate import simulate
+from glacierbayes.solvers.stepping import TOLERANCE
+
+pytestmark = pytest.mark.run
 
 CELLS, CELL = 12, 100.0
 AXIS = CELL * np.arange(CELLS)
@@ -32,15 +36,15 @@ def beds(draw, roughness=(0.0, 150.0)):
 
 @cache
 def _run(years: float):
-    def run(glacier, creep, balance):
-        return simulate(glacier, Glen(creep), balance, (0.0, years))
+    def run(glacier, creep, balance, tolerance):
+        return simulate(glacier, Glen(creep), balance, (0.0, years), tolerance=tolerance)
 
     return jax.jit(run)
 
 
-def flow(bed, thickness, creep, balance=None, years=5.0):
+def flow(bed, thickness, creep, balance=None, years=5.0, tolerance=TOLERANCE):
     glacier = Glacier(bed=bed, thickness=thickness, x=AXIS, y=AXIS)
-    history = _run(years)(glacier, creep, balance)
+    history = _run(years)(glacier, creep, balance, tolerance)
     assert bool(history.ok)
     return history
 
@@ -81,13 +85,12 @@ def test_the_grid_has_no_favourite_direction(case):
 
 
 @EXAMPLES
-@given(beds(), st.floats(0.25, 4.0))
+@given(beds(), st.sampled_from([0.25, 4.0]))  # dates are compiled in
 def test_softer_ice_is_faster_and_nothing_else(case, factor):
     """Creep times a factor for a time divided by it; to the time error."""
     bed, thickness, creep = case
-    glacier = Glacier(bed=bed, thickness=thickness, x=AXIS, y=AXIS)
-    one = simulate(glacier, Glen(creep), None, (0.0, 4.0), tolerance=1e-3).thickness[-1]
-    other = simulate(glacier, Glen(creep * factor), None, (0.0, 4.0 / factor), tolerance=1e-3).thickness[-1]
+    one = last(bed, thickness, creep, years=4.0, tolerance=1e-3)
+    other = last(bed, thickness, creep * factor, years=4.0 / factor, tolerance=1e-3)
     assert np.sqrt(np.mean(np.square(one - other))) < 0.05
 
 

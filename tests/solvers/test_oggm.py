@@ -9,6 +9,8 @@ from glacierbayes.solvers.simulate import simulate
 
 from ..glaciers import RHO_G
 
+pytestmark = pytest.mark.run
+
 CREEP = 2.4e-24
 YEARS = 20.0
 

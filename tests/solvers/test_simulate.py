@@ -11,10 +11,13 @@ from glacierbayes.errors import InputError
 from glacierbayes.glacier import Glacier
 from glacierbayes.laws import Glen, WeertmanSliding
 from glacierbayes.physics.mass_balance import LinearGradient, Prescribed, TemperatureIndex
+from glacierbayes.solvers import RESULTS, Result
 from glacierbayes.solvers.history import History
-from glacierbayes.solvers.simulate import simulate
+from glacierbayes.solvers.simulate import _compiled_run, simulate, step_limit
 
 from ..glaciers import RHO_G, YEAR, climate, rough, slab, valley
+
+pytestmark = pytest.mark.run
 
 MELT = LinearGradient(ela=2900.0, gradient=0.01, maximum=2.0)
 
@@ -247,18 +250,36 @@ def test_an_advance_out_of_the_window_fails_where_it_may_not_leave():
         return simulate(inside, law, None, (2000.0, 2008.0), leave_window=False)
 
     within, without = run(Glen(1e-26)), run(Glen(50e-24) + WeertmanSliding(1e-20))
-    assert bool(within.ok) and np.all(np.isfinite(within.thickness))
-    assert not bool(without.ok) and np.all(np.isnan(without.thickness))
+    assert bool(within.ok) and within.result == "ok" and np.all(np.isfinite(within.thickness))
+    assert not bool(without.ok) and without.result == "left the window" and np.all(np.isnan(without.thickness))
 
 
 @pytest.mark.parametrize(
-    "creep, balance", [(jnp.nan, MELT), (1e-10, MELT), (2.4e-24, LinearGradient(ela=jnp.nan, gradient=0.01))]
+    "creep, balance, result",
+    [
+        (jnp.nan, MELT, "not a number"),
+        (1e-10, MELT, "step limit"),
+        (2.4e-24, LinearGradient(ela=jnp.nan, gradient=0.01), "not a number"),
+    ],
 )
-def test_a_solve_that_fails_says_so(creep, balance):
+def test_a_solve_that_fails_says_why(creep, balance, result):
     history = _flow(valley(), creep, balance)
-    assert not bool(history.ok)
+    assert not bool(history.ok) and history.result == result
+    assert RESULTS[Result(int(history.result_code))] == result
     assert np.all(np.isnan(history.thickness))
     assert np.isnan(history.mass_change())
+
+
+def test_a_batch_says_of_every_run_how_it_ended():
+    creeps = jnp.array([2.4e-24, jnp.nan])
+    batch = jax.jit(jax.vmap(lambda creep: simulate(valley(), Glen(creep), None, (2000.0, 2001.0))))(creeps)
+    assert list(batch.result) == ["ok", "not a number"]
+    assert list(batch.ok) == [True, False]
+
+
+def test_runs_of_most_lengths_share_a_step_limit():
+    assert len({step_limit(years) for years in (0.1, 20.0, 50, 500.0)}) == 1
+    assert all(step_limit(years) >= 8192 + 2 * years for years in (1.0, 700.0, 5000.0, 15208.0))
 
 
 def test_number_and_array_exponents_give_the_same_run():
@@ -313,7 +334,7 @@ def by_hand() -> History:
         zero,
         zero,
         zero,
-        jnp.array(True),
+        jnp.array(0),
         glacier,
         WeertmanSliding(1e-20),
     )
@@ -353,3 +374,13 @@ def test_dataset(by_hand):
     assert np.allclose(dataset.velocity_y[1], by_hand.surface_velocity(2004.0)[1])
     assert dataset.attrs["creep"] == 2.4e-24
     assert dataset.attrs["solver_ok"] == 1
+
+
+def test_a_run_of_another_length_is_not_compiled_again():
+    """The dates are arguments of the compiled run; a climate brings one more for every year."""
+    balance = TemperatureIndex(climate(), 5.0, 2.0, 0.0)
+    for end in (2006.0, 2007.5, 2008.0):
+        assert bool(simulate(valley(), Glen(2.4e-24), balance, (2000.0, end)).ok)
+        if end == 2006.0:
+            compiled = _compiled_run._cache_size()
+    assert _compiled_run._cache_size() == compiled

@@ -10,10 +10,14 @@ from glacierbayes.errors import InputError
 from glacierbayes.glacier import Glacier
 from glacierbayes.laws import Glen
 from glacierbayes.physics.mass_balance import LinearGradient
+from glacierbayes.solvers import diffrax_adapter
 from glacierbayes.solvers.gradient_check import check_gradient
-from glacierbayes.solvers.simulate import OURS, simulate
+from glacierbayes.solvers.results import code_from_diffrax, in_words
+from glacierbayes.solvers.simulate import DEFAULT_SOLVER, simulate
 
 from ..glaciers import valley
+
+pytestmark = pytest.mark.run
 
 YEARS = (2000.0, 2010.0)
 
@@ -24,7 +28,7 @@ def dome(cells: int = 24) -> Glacier:
     return Glacier(bed=2500.0 - 0.05 * x + np.zeros_like(thickness), thickness=thickness, x=x, y=x)
 
 
-def run(tolerance: float, solver=OURS, glacier=None, balance=None):
+def run(tolerance: float, solver=DEFAULT_SOLVER, glacier=None, balance=None):
     law, glacier = Glen(2.4e-24), glacier or dome()
     return jax.jit(lambda g: simulate(g, law, balance, YEARS, (2005.0,), solver=solver, tolerance=tolerance))(glacier)
 
@@ -46,9 +50,23 @@ def test_a_solver_of_diffrax_goes_to_the_same_ice(solver):
 def test_a_solver_of_diffrax_melts_no_more_than_there_is():
     glacier = valley()
     balance = LinearGradient(ela=2850.0, gradient=0.01)
-    theirs, ours = run(1e-3, dfx.Bosh3(), glacier, balance), run(1e-3, OURS, glacier, balance)
+    theirs, ours = run(1e-3, dfx.Bosh3(), glacier, balance), run(1e-3, DEFAULT_SOLVER, glacier, balance)
     assert np.min(theirs.thickness) == 0.0
     assert float(theirs.supplied) == pytest.approx(float(ours.supplied), rel=0.01)
+
+
+@pytest.mark.parametrize(
+    "creep, steps, result", [(jnp.nan, 50, "not a number"), (2.4e-24, 5, "step limit"), (2.4e-24, 50, "ok")]
+)
+def test_a_solver_of_diffrax_that_fails_says_why(monkeypatch, creep, steps, result):
+    monkeypatch.setattr(diffrax_adapter, "ADAPTER_MAX_STEPS", steps)
+    history = simulate(valley(), Glen(creep), None, (2000.0, 2000.5), solver=dfx.Bosh3())
+    assert history.result == result and bool(history.ok) == (result == "ok")
+
+
+def test_an_implicit_solver_of_diffrax_that_does_not_converge_says_so():
+    finished = code_from_diffrax(dfx.RESULTS.dt_min_reached, jnp.array([1.0, jnp.inf]))
+    assert in_words(round(float(finished))) == "solver did not converge"
 
 
 def test_a_smaller_tolerance_is_more_exact():
@@ -58,7 +76,8 @@ def test_a_smaller_tolerance_is_more_exact():
     assert errors[2] < 0.01
 
 
-@pytest.mark.parametrize(("solver", "worst"), [(OURS, 1e-6), (dfx.Bosh3(), 1e-3)], ids=["ours", "Bosh3"])
+@pytest.mark.slow
+@pytest.mark.parametrize(("solver", "worst"), [(DEFAULT_SOLVER, 1e-6), (dfx.Bosh3(), 1e-3)], ids=["ours", "Bosh3"])
 def test_gradients_of_a_dome_that_spreads_over_bare_rock(solver, worst):
     """Ahead of the margin lie films of 1e-200 m. The steps of Bosh3 are chosen anew in every run."""
     thick = dome().thickness > 100.0

@@ -1,4 +1,4 @@
-"""Factors of laws: what they multiply, how a step follows them, and their derivatives."""
+"""Multipliers of laws: what they multiply, how a step follows them, and their derivatives."""
 
 import equinox as eqx
 import jax
@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 import glacierbayes as gb
-from glacierbayes.laws import Factor, FlowLaw, Glen, LocalIce
-from glacierbayes.laws.factor import expanded
+from glacierbayes.laws import FlowLaw, Glen, LocalIce, Multiplier
+from glacierbayes.laws.multiplier import linearized
 
 from ..glaciers import rough, valley
 
 GLEN = Glen(A=1e-23)
 
 
-class Softening(Factor):
+class Softening(Multiplier):
     """A law of two lines, as a user would write it."""
 
     strength: jax.Array
@@ -24,7 +24,7 @@ class Softening(Factor):
         return self.strength * jnp.tanh(ice.thickness / 100) / (0.1 + ice.slope_squared)
 
 
-class Warm(Factor):
+class Warm(Multiplier):
     rate: jax.Array
     needs = ("temperature",)
 
@@ -32,7 +32,7 @@ class Warm(Factor):
         return self.rate * ice["temperature"]
 
 
-class Network(Factor):
+class Network(Multiplier):
     """With a leaf that is no array: the activation function."""
 
     network: eqx.nn.MLP
@@ -43,13 +43,13 @@ class Network(Factor):
 
 
 class EveryStage(FlowLaw):
-    """The same law and factor, evaluated wherever the flux is."""
+    """The same law and multiplier, evaluated wherever the flux is."""
 
     law: FlowLaw
-    factor: Factor
+    multiplier: Multiplier
 
     def mobility(self, ice):
-        return tuple(jnp.exp(self.factor.log(ice)) * part for part in self.law.mobility(ice))
+        return tuple(jnp.exp(self.multiplier.log(ice)) * part for part in self.law.mobility(ice))
 
 
 def network(seed: int = 0) -> Network:
@@ -63,23 +63,23 @@ def some_ice(points: int = 700) -> LocalIce:
     return LocalIce(jnp.asarray(thickness), jnp.asarray(rng.uniform(0.001, 0.5, points)))
 
 
-def test_a_factor_multiplies_flux_and_surface_velocity():
+def test_a_multiplier_multiplies_flux_and_surface_velocity():
     ice = some_ice()
-    factor = Softening(jnp.asarray(0.1))
-    for scaled, plain in zip((GLEN * factor).mobility(ice), GLEN.mobility(ice), strict=True):
-        assert np.allclose(scaled, np.exp(factor.log(ice)) * plain, rtol=1e-14)
+    multiplier = Softening(jnp.asarray(0.1))
+    for scaled, plain in zip((GLEN * multiplier).mobility(ice), GLEN.mobility(ice), strict=True):
+        assert np.allclose(scaled, np.exp(multiplier.log(ice)) * plain, rtol=1e-14)
 
 
 def test_near_the_start_of_a_step_the_error_is_of_second_order():
     ice = some_ice()
     there = np.asarray(ice.thickness) > 0
-    factor = Softening(jnp.asarray(0.1))
-    near = expanded(GLEN, factor, ice, ice.thickness > 0, transposed=False)
+    multiplier = Softening(jnp.asarray(0.1))
+    tangent = linearized(GLEN, multiplier, ice, ice.thickness > 0, reverse_mode=False)
 
     def error(change: float) -> float:
         moved = LocalIce(ice.thickness * (1 + change), ice.slope_squared * (1 - change))
-        exact = (GLEN * factor).mobility(moved)[0]
-        return float(np.max(np.abs(near.mobility(moved)[0] / exact - 1)[there]))
+        exact = (GLEN * multiplier).mobility(moved)[0]
+        return float(np.max(np.abs(tangent.mobility(moved)[0] / exact - 1)[there]))
 
     assert error(0.0) < 1e-14
     assert 3.5 < error(0.02) / error(0.01) < 4.5
@@ -87,41 +87,42 @@ def test_near_the_start_of_a_step_the_error_is_of_second_order():
 
 def test_where_there_is_no_ice_nothing_is_evaluated():
     ice = some_ice()
-    near = expanded(GLEN, Softening(jnp.asarray(0.1)), ice, ice.thickness > 0, transposed=False)
+    tangent = linearized(GLEN, Softening(jnp.asarray(0.1)), ice, ice.thickness > 0, reverse_mode=False)
     bare = np.asarray(ice.thickness) == 0
-    assert np.all(np.asarray(near.value)[bare] == 1) and np.all(np.asarray(near.by_thickness)[bare] == 0)
+    assert np.all(np.asarray(tangent.value)[bare] == 1) and np.all(np.asarray(tangent.by_thickness)[bare] == 0)
     none = jnp.zeros(ice.thickness.shape, bool)
-    nowhere = expanded(GLEN, Softening(jnp.asarray(0.1)), ice, none, transposed=False)
+    nowhere = linearized(GLEN, Softening(jnp.asarray(0.1)), ice, none, reverse_mode=False)
     assert np.all(np.asarray(nowhere.value) == 1)
 
 
-@pytest.mark.parametrize("factor", [Softening(jnp.asarray(0.1)), network()], ids=["function", "network"])
-def test_a_run_follows_the_factor(factor):
+@pytest.mark.parametrize("multiplier", [Softening(jnp.asarray(0.1)), network()], ids=["function", "network"])
+@pytest.mark.run
+def test_a_run_follows_the_multiplier(multiplier):
     """As far as its steps go: the tangent's error falls with the tolerance like that of the steps."""
     glacier = rough(1)
-    reference = gb.simulate(glacier, EveryStage(GLEN, factor), None, (0.0, 10.0), tolerance=1e-4).thickness[-1]
+    reference = gb.simulate(glacier, EveryStage(GLEN, multiplier), None, (0.0, 10.0), tolerance=1e-4).thickness[-1]
     unlike = gb.simulate(glacier, GLEN, None, (0.0, 10.0)).thickness[-1]
 
     def error(thickness) -> float:
         return float(jnp.sqrt(jnp.mean((thickness - reference) ** 2)))
 
     errors = [
-        error(gb.simulate(glacier, GLEN * factor, None, (0.0, 10.0), tolerance=tolerance).thickness[-1])
+        error(gb.simulate(glacier, GLEN * multiplier, None, (0.0, 10.0), tolerance=tolerance).thickness[-1])
         for tolerance in (0.3, 0.003)
     ]
     assert errors[0] < 0.1 * error(unlike)
     assert errors[1] < 0.2 * errors[0]
 
 
-@pytest.mark.parametrize("solver", [gb.solvers.Stabilised(), gb.solvers.Implicit()], ids=["stabilised", "implicit"])
-def test_gradients_by_the_weights(solver):
-    glacier, factor = valley(), network()
+@pytest.mark.run
+def test_gradients_by_the_weights():
+    glacier, multiplier = valley(), network()
 
     def volume_squared(arrays, scale):
         law = GLEN * eqx.combine(arrays, rest)
-        return jnp.sum(gb.simulate(glacier.scaled(scale), law, None, (0.0, 5.0), solver=solver).thickness[-1] ** 2)
+        return jnp.sum(gb.simulate(glacier.scaled(scale), law, None, (0.0, 5.0)).thickness[-1] ** 2)
 
-    arrays, rest = eqx.partition(factor, eqx.is_inexact_array)
+    arrays, rest = eqx.partition(multiplier, eqx.is_inexact_array)
     at = (arrays, jnp.asarray(1.1))
     gradient = jax.jit(jax.grad(volume_squared, (0, 1)))(*at)
     rng = np.random.default_rng(0)
@@ -135,17 +136,18 @@ def test_gradients_by_the_weights(solver):
     assert min(abs(found / float(forward) - 1) for found in differences) < 1e-5
 
 
-def test_a_factor_gets_the_fields_it_needs():
+@pytest.mark.run
+def test_a_multiplier_gets_the_fields_it_needs():
     base = rough(1)
     temperature = np.linspace(-3, 0, base.bed.size).reshape(base.bed.shape)
     glacier = gb.Glacier(base.bed, base.thickness, base.x, base.y, fields={"temperature": temperature})
     warm = gb.simulate(glacier, GLEN * Warm(jnp.asarray(0.3)), None, (0.0, 3.0))
     # where it is the same everywhere, it is the creep parameter's
     level = gb.Glacier(base.bed, base.thickness, base.x, base.y, fields={"temperature": -2.0})
-    as_factor = gb.simulate(level, GLEN * Warm(jnp.asarray(0.3)), None, (0.0, 3.0))
+    as_multiplier = gb.simulate(level, GLEN * Warm(jnp.asarray(0.3)), None, (0.0, 3.0))
     as_creep = gb.simulate(level, Glen(A=1e-23 * np.exp(-0.6)), None, (0.0, 3.0))
-    assert np.allclose(as_factor.thickness, as_creep.thickness, rtol=1e-10, atol=1e-10)
-    for one, other in zip(as_factor.surface_velocity(3.0), as_creep.surface_velocity(3.0), strict=True):
+    assert np.allclose(as_multiplier.thickness, as_creep.thickness, rtol=1e-10, atol=1e-10)
+    for one, other in zip(as_multiplier.surface_velocity(3.0), as_creep.surface_velocity(3.0), strict=True):
         assert np.allclose(one, other, rtol=1e-10, atol=1e-10)
     speeds = [
         np.hypot(*history.surface_velocity(0.0)) for history in (warm, gb.simulate(level, GLEN, None, (0.0, 3.0)))

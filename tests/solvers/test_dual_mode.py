@@ -5,36 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from glacierbayes.solvers.twofold import twofold
+from glacierbayes.solvers.dual_mode import dual_mode
 
-
-@jax.custom_vjp
-def _triple(x):
-    return x
-
-
-_triple.defvjp(lambda x: (x, None), lambda _, cotangent: (3.0 * cotangent,))
-
-
-def forward(a, b):
-    return [jnp.sin(a) * b, jnp.sum(b**2)]
-
-
-def reverse(a, b):
-    """The same values; its derivative is three times as large, so that it can be told apart."""
-    return forward(_triple(a), _triple(b))
-
-
-def honest(a, b):
-    """The same values and derivatives, closed to forward mode."""
-    same = jax.custom_vjp(lambda x: x)
-    same.defvjp(lambda x: (x, None), lambda _, cotangent: (cotangent,))
-    return forward(same(a), same(b))
-
+from ..dual_functions import forward, honest, reverse
 
 SHAPES = ((3,), ())
 A, B = jnp.array(0.7), jnp.array([1.0, -2.0, 0.5])
-MARKED, BOTH = twofold(forward, reverse, SHAPES), twofold(forward, honest, SHAPES)
+MARKED, BOTH = dual_mode(forward, reverse, SHAPES), dual_mode(forward, honest, SHAPES)
 
 
 def scalar(function):
