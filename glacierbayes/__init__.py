@@ -23,6 +23,7 @@ _NAMES = {
     "Glacier": "glacierbayes.glacier",
     "History": "glacierbayes.solvers.history",
     "InputError": "glacierbayes.errors",
+    "Observation": "glacierbayes.observations.base",
     "Observations": "glacierbayes.observations.observations",
     "Velocity": "glacierbayes.observations.velocity",
     "check": "glacierbayes.draws.check",

@@ -12,6 +12,7 @@ from glacierbayes.errors import InputError as InputError
 from glacierbayes.glacier import Climate as Climate
 from glacierbayes.glacier import Glacier as Glacier
 from glacierbayes.inference.infer import infer as infer
+from glacierbayes.observations.base import Observation as Observation
 from glacierbayes.observations.geodetic import GeodeticBalance as GeodeticBalance
 from glacierbayes.observations.observations import Observations as Observations
 from glacierbayes.observations.velocity import Velocity as Velocity
