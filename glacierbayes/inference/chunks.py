@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -49,3 +50,31 @@ def finished_chunks(folder: Path, chain: int) -> int:
     while chunk_path(folder, chain, count).is_file():
         count += 1
     return count
+
+
+def collect(folder: Path, chains: int, statistics: Collection[str]) -> dict[str, np.ndarray]:
+    """All draws after the warm-up, stacked.
+
+    Args:
+        folder: with the chunks of all chains.
+        chains: how many there are.
+        statistics: names of the arrays to collect beside those of the form `GROUP/NAME`.
+
+    Returns:
+        Arrays (chain, draw, ...) by name.
+    """
+    stacked: list[dict[str, np.ndarray]] = []
+    for chain in range(chains):
+        parts = [read_arrays(chunk_path(folder, chain, i)) for i in range(finished_chunks(folder, chain))]
+        draws = [part for part in parts if not part["warmup"]]
+        names = [name for name in draws[0] if "/" in name or name in statistics]
+        stacked.append({name: np.concatenate([part[name] for part in draws]) for name in names})
+    return {name: np.stack([chain[name] for chain in stacked]) for name in stacked[0]}
+
+
+def collect_prior(folder: Path, chains: int) -> tuple[dict[str, np.ndarray], int]:
+    """Draws from the prior of all chains as arrays (1, draw, ...) by name, and how many solves failed."""
+    parts = [read_arrays(folder / f"prior{chain}.npz") for chain in range(chains)]
+    names = dict.fromkeys(name for part in parts for name in part if name != "failed")
+    failed = sum(int(part["failed"]) for part in parts)
+    return {name: np.concatenate([part[name] for part in parts if name in part])[None] for name in names}, failed

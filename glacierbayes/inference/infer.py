@@ -17,7 +17,15 @@ import numpy as np
 
 from glacierbayes.errors import InputError
 from glacierbayes.glacier import Glacier
-from glacierbayes.inference.chunks import chunk_path, finished_chunks, read_arrays, read_json, write_json
+from glacierbayes.inference.chunks import (
+    chunk_path,
+    collect,
+    collect_prior,
+    finished_chunks,
+    read_arrays,
+    read_json,
+    write_json,
+)
 from glacierbayes.inference.models import describe_model, find_model
 from glacierbayes.inference.problem import Problem
 from glacierbayes.inference.processes.pool import cores, run_workers
@@ -246,10 +254,20 @@ def _seconds(folder: Path, chain: int) -> float:
 
 
 def _write(problem, glacier, observations, folder, output, chains, attributes) -> xarray.DataTree:
-    from glacierbayes.draws.build import build_tree
+    from glacierbayes.draws.build import STATISTICS, build_tree
     from glacierbayes.draws.check import check
 
-    tree = build_tree(problem, glacier, observations, folder, chains, attributes)
+    prior, failed = collect_prior(folder, chains)
+    tree = build_tree(
+        collect(folder, chains, STATISTICS),
+        prior,
+        problem.observed_values(),
+        problem.declarations,
+        problem.names,
+        glacier,
+        observations,
+        attributes | {"prior_solves_failed": failed},
+    )
     temporary = output.with_name(f".{output.name}.tmp")
     tree.to_netcdf(temporary, engine="h5netcdf")
     temporary.replace(output)
@@ -263,6 +281,6 @@ def _write(problem, glacier, observations, folder, output, chains, attributes) -
 
 
 def _open(path: Path) -> xarray.DataTree:
-    from glacierbayes.draws.check import open_draws
+    from glacierbayes.draws.open import open_draws
 
     return open_draws(path)

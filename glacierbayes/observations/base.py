@@ -131,6 +131,9 @@ class Observation(eqx.Module):
         if len(dims) != rank:
             raise InputError(f"{type(self).__name__}: dims is {dims}, expected {rank} names, one a dimension of observed")
         coordinates = {
+            dim: Variable((dim,), np.arange(size), "1", dim.replace("_", " "))
+            for dim, size in zip(dims, np.shape(self.observed), strict=True)
+        } | {
             dim: values if isinstance(values, Variable) else Variable((dim,), values, "1", dim.replace("_", " "))
             for dim, values in self.coordinates.items()
         }
