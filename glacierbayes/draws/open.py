@@ -34,7 +34,7 @@ def open_draws(draws: xr.DataTree | str | Path) -> xr.DataTree:
     written = int(tree.attrs.get("format", 1))
     if written > FORMAT:
         raise InputError(
-            f"{name}: has format {written}, expected at most {FORMAT}; it was written by a later glacierbayes, update it"
+            f"{name}: has format {written}, expected at most {FORMAT}: update glacierbayes, a later one wrote it"
         )
     if written == 1 and json.loads(tree.attrs.get("glaciers", "[]")):
         tree = _subtrees_from_prefixes(tree)
@@ -48,7 +48,9 @@ def open_draws(draws: xr.DataTree | str | Path) -> xr.DataTree:
     wrong = [key for key, values in posterior.items() if not {"chain", "draw"} <= set(values.dims)]
     empty = not posterior or any(0 in values.shape for values in posterior.values())
     if wrong or empty:
-        what = f"posterior/{wrong[0]} has dimensions {posterior[wrong[0]].dims}" if wrong else "posterior holds no draws"
+        what = (
+            f"posterior/{wrong[0]} has dimensions {posterior[wrong[0]].dims}" if wrong else "posterior holds no draws"
+        )
         raise InputError(
             f"{name}: {what}, expected variables with dimensions (chain, draw); give the file that `infer` wrote"
         )

@@ -54,9 +54,9 @@ def too_far(distance: Distance) -> str:
     """The sentence about an approximation whose distance from the posterior is too large."""
     return (
         f"The approximation is too far from the posterior (Pareto k-hat {distance.k_hat:.2f}, expected below "
-        f"{LARGEST_K_HAT}; its importance weights move means by up to {distance.shift:.2f} standard deviations and change "
-        f"those by up to {100 * (distance.spread - 1):.0f} %, {distance.name} most): its intervals are wrong by as much or "
-        "more. Fit longer (a larger warmup), or sample with method nuts."
+        f"{LARGEST_K_HAT}; its importance weights move means by up to {distance.shift:.2f} standard deviations and "
+        f"change those by up to {100 * (distance.spread - 1):.0f} %, {distance.name} most): its intervals are wrong by "
+        "as much or more. Fit longer (a larger warmup), or sample with method nuts."
     )
 
 
@@ -171,8 +171,8 @@ def sampler_problems(
         problems.append(
             f"The equation could not be solved in {failed} of {transitions} transitions "
             f"({100 * failed / transitions:.2g} %, expected at most {100 * LARGEST_FAILED_SHARE:g} %): the solver's "
-            f"limits cut into the posterior{_listed(causes)}. Look for draws of extremely soft ice or fast sliding, tighten their "
-            "priors, or take a coarser resolution."
+            f"limits cut into the posterior{_listed(causes)}. Look for draws of extremely soft ice or fast sliding, "
+            "tighten their priors, or take a coarser resolution."
         )
     return problems
 

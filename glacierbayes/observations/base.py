@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import equinox as eqx
 import jax.core
@@ -38,14 +38,19 @@ class Observation(eqx.Module):
         statistics: names of the summary statistics of the fit, of `glacierbayes.statistics.STATISTICS`.
     """
 
-    # a subclass may state each of these as a field, a property or an attribute of the class
-    name: ClassVar[Any]
-    units: ClassVar[Any]
-    long_name: ClassVar[Any]
-    observed: ClassVar[Any]
-    dims: ClassVar[Any] = ()
-    years: ClassVar[Any] = ()
-    statistics: ClassVar[Any] = ("coverage_90", "median_difference")
+    # A subclass may state each of these as a field, a property or an attribute of the class. Annotations at run time
+    # would make them fields, which stand before its own.
+    if TYPE_CHECKING:
+        name: ClassVar[Any]
+        units: ClassVar[Any]
+        long_name: ClassVar[Any]
+        observed: ClassVar[Any]
+        dims: ClassVar[Any]
+        years: ClassVar[Any]
+        statistics: ClassVar[Any]
+    dims = ()
+    years = ()
+    statistics = ("coverage_90", "median_difference")
 
     def __check_init__(self) -> None:
         """Refuses a subclass that leaves out a part of the contract."""
@@ -129,7 +134,9 @@ class Observation(eqx.Module):
         rank = np.ndim(self.observed)
         dims = tuple(self.dims) or tuple(f"{self.name}_dim_{i}" for i in range(rank))
         if len(dims) != rank:
-            raise InputError(f"{type(self).__name__}: dims is {dims}, expected {rank} names, one a dimension of observed")
+            raise InputError(
+                f"{type(self).__name__}: dims is {dims}, expected {rank} names, one a dimension of observed"
+            )
         coordinates = {
             dim: Variable((dim,), np.arange(size), "1", dim.replace("_", " "))
             for dim, size in zip(dims, np.shape(self.observed), strict=True)

@@ -33,10 +33,8 @@ class GeodeticBalance(Observation):
     """
 
     name = "geodetic_balance"
-    modelled_name = "modelled_balance"
     units = "m yr-1"
     long_name = "geodetic mass balance, m w.e. per year, as published at 850 kg m-3"
-    modelled_long_name = "modelled geodetic mass balance, m w.e. per year, without noise"
     dims = ("period",)
 
     balance: Float[Array, " period"]
@@ -69,6 +67,16 @@ class GeodeticBalance(Observation):
             raise InputError(f"GeodeticBalance: sigma is {self.sigma}, expected positive m w.e. per year")
         if any(a >= b for a, b in zip(self.start, self.end, strict=True)):
             raise InputError(f"GeodeticBalance: periods {self.start} to {self.end} do not run forward")
+
+    @property
+    def modelled_name(self) -> str:
+        """Name of the variable with the prediction without noise."""
+        return "modelled_balance"
+
+    @property
+    def modelled_long_name(self) -> str:
+        """The predicted quantity in words."""
+        return "modelled geodetic mass balance, m w.e. per year, without noise"
 
     @property
     def observed(self) -> Float[Array, " period"]:

@@ -63,7 +63,6 @@ class Velocity(Observation):
     name = "velocity"
     units = "m yr-1"
     long_name = "mean surface velocity of a block"
-    modelled_long_name = "modelled mean surface velocity of a block, without noise"
     dims = ("block", "component")
 
     velocity: Float[Array, "block 2"]

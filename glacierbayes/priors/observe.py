@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpyro
 
 from glacierbayes.observations.observations import Observations
+from glacierbayes.observations.velocity import Velocity
 
 
 def observe(result: Any, observations: Observations | None, relative: bool = False) -> None:
@@ -29,8 +29,7 @@ def observe(result: Any, observations: Observations | None, relative: bool = Fal
         numpyro.factor("solver", jnp.where(ok, 0.0, -jnp.inf))
     if observations is None:
         return
-    if relative and observations.velocity is not None:
-        velocity = dataclasses.replace(observations.velocity, relative_discrepancy=True)
-        observations = eqx.tree_at(lambda seen: seen.velocity, observations, velocity)
     for kind in observations.kinds:
+        if relative and isinstance(kind, Velocity):
+            kind = dataclasses.replace(kind, relative_discrepancy=True)
         kind.observe(result)
