@@ -6,9 +6,10 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from glacierbayes.report.fit import ObservedKind, observed_kinds
-from glacierbayes.report.parameters import QUANTILES, units_text
+from glacierbayes.report.parameters import QUANTILES, plain_name, units_text
 from glacierbayes.report.registry import register_section, registered_sections
 from glacierbayes.report.style import OBSERVED, POSTERIOR
 from glacierbayes.statistics import coverage
@@ -28,14 +29,15 @@ def observed_data(draws: xr.DataTree) -> Figure | None:
     kinds = [kind for kind in observed_kinds(draws) if kind.name not in elsewhere]
     if not kinds:
         return None
-    figure = Figure(figsize=(7.2, 3.3 * len(kinds) + 0.3), layout="constrained")
+    figure = Figure(figsize=(8.8, 3.3 * len(kinds) + 0.3), layout="constrained")
     axes = figure.subplots(len(kinds), 1, squeeze=False)[:, 0]
     for axis, kind in zip(axes, kinds, strict=True):
         (_along_coordinate if kind.observed.ndim == 1 else _against_prediction)(axis, kind)
         held = coverage(kind.observed.values, kind.modelled, kind.predictive)
-        label = kind.long_name[:1].upper() + kind.long_name[1:]
-        axis.set_title(f"{label}: intervals hold {100 * held:.0f} % of {kind.observed.size} data")
-        axis.legend()
+        label = plain_name(kind.name)
+        title = f"{label[:1].upper() + label[1:]}: intervals hold {100 * held:.0f} % of {kind.observed.size} data"
+        axis.set_title(title)
+        axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
 
 
@@ -46,6 +48,8 @@ def _along_coordinate(axis: Axes, kind: ObservedKind) -> None:
     if at.dtype.kind not in "iuf":
         at = np.arange(at.size)
         axis.set_xticks(at, [str(text) for text in places.values], rotation=0 if at.size <= LABELS_UPRIGHT else 90)
+    elif at.dtype.kind in "iu":
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     lower, median, upper = np.quantile(kind.predictive, (QUANTILES[0], 0.5, QUANTILES[1]), axis=0)
     spread = np.stack([median - lower, upper - median])
     axis.errorbar(at, median, yerr=spread, fmt="_", color=POSTERIOR, ms=9, lw=1.4, label="predicted, 90 %")
