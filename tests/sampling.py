@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import xarray as xr
 from numpyro import handlers
-from numpyro.infer import MCMC, NUTS, Predictive, log_likelihood
+from numpyro.infer import MCMC, NUTS, Predictive, init_to_sample, log_likelihood
 
 from glacierbayes.draws.build import build_tree
 from glacierbayes.sites import collect_declarations
@@ -25,7 +25,7 @@ def sample(model: Callable, glacier: Any, observations: Any, draws: int = 200, c
     latent = [name for name, site in sites.items() if site["type"] == "sample" and not site["is_observed"]]
     observed = {name: np.asarray(s["value"]) for name, s in sites.items() if s["type"] == "sample" and s["is_observed"]}
     options: dict[str, Any] = {"num_chains": chains, "chain_method": "vectorized", "progress_bar": False}
-    mcmc = MCMC(NUTS(model), num_warmup=300, num_samples=draws, **options)
+    mcmc = MCMC(NUTS(model, init_strategy=init_to_sample), num_warmup=300, num_samples=draws, **options)
     mcmc.run(jax.random.key(1), glacier, observations, extra_fields=("energy",))
     values = mcmc.get_samples(group_by_chain=True)
     posterior = {name: values[name] for name in latent}
