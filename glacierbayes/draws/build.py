@@ -108,7 +108,7 @@ class _Part:
         }
 
     def groups(self, recorded: Mapping, prior: Mapping, observed: Mapping) -> dict[str, xr.Dataset]:
-        """Every group but the constants."""
+        """Every group of the tree but `constant_data`, by its name."""
         statistics = {} if self.prefix else {name: v for name, v in recorded.items() if name in STATISTICS}
         arrays = {
             "posterior": self._parameters(recorded),

@@ -72,7 +72,7 @@ class Check:
 
     @property
     def verdict(self) -> str:
-        """The answer in one line."""
+        """One line that says whether the draws can be trusted."""
         if self.ok:
             return "These draws can be trusted."
         count = len(self.problems)

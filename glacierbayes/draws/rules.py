@@ -93,10 +93,10 @@ def chain_problems(table: pd.DataFrame, chains: int, draws: int) -> list[str]:
             "Run at least two chains, better four."
         )
     else:
-        apart = table.index[table["r_hat"].to_numpy() >= LARGEST_R_HAT]
-        if len(apart):
+        disagreeing = table.index[table["r_hat"].to_numpy() >= LARGEST_R_HAT]
+        if len(disagreeing):
             problems.append(
-                f"The chains disagree on {_names(apart)} (R-hat up to {table['r_hat'].max():.3f}, expected below "
+                f"The chains disagree on {_names(disagreeing)} (R-hat up to {table['r_hat'].max():.3f}, expected below "
                 f"{LARGEST_R_HAT}): they have not all found the same distribution. Sample again with twice the warmup "
                 "and more draws; if they still disagree, look at the trace plots for two separate modes."
             )

@@ -129,6 +129,14 @@ class Observation(eqx.Module):
         numpyro.deterministic(self.modelled_name, expected)
         numpyro.sample(self.name, self.distribution(expected, errors), obs=self.observed)
 
+    def sample(self, *_: Any, **__: Any) -> None:
+        """The former name of `observe`.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(f"{type(self).__name__}.sample is now observe(result, errors), with errors by name")
+
     def _describe(self) -> ObservedVariable:
         check_statistics(tuple(self.statistics), type(self).__name__)
         rank = np.ndim(self.observed)

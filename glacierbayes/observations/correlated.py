@@ -26,7 +26,7 @@ class CorrelatedStudentT(dist.Distribution):
     support = constraints.real_matrix  # pyright: ignore[reportAssignmentType]
 
     def __init__(self, degrees_of_freedom: Any, location: Any, covariance: Any):
-        """Factorizes the scale matrices."""
+        """Computes the Cholesky factors of the scale matrices."""
         self.degrees_of_freedom, self.location = degrees_of_freedom, jnp.asarray(location)
         self.root = jnp.linalg.cholesky(jnp.asarray(covariance))
         super().__init__(event_shape=self.location.shape)

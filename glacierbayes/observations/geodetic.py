@@ -95,7 +95,7 @@ class GeodeticBalance(Observation):
 
     @property
     def constants(self) -> dict[str, Variable]:
-        """The published standard errors."""
+        """The published standard errors as stored in the result, m w.e. per year."""
         label = "published standard error, m w.e. per year"
         return {"geodetic_balance_sigma": Variable(self.dims, self.sigma, self.units, label)}
 

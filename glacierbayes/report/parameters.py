@@ -29,7 +29,7 @@ class Parameter:
         derived: whether it follows from others.
         posterior: (chain, draw), in `units`.
         prior: (draw,) finite prior draws, in `units`; empty where there are none.
-        scale: "log", "logit" or "identity": what makes its prior close to normal.
+        scale: "log", "logit" or "identity": on which its prior is nearly normal.
     """
 
     name: str

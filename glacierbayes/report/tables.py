@@ -1,4 +1,4 @@
-"""The table of the parameters."""
+"""Posterior scalars as a table: medians, intervals, contraction and diagnostics."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """A kind of data that a user defines: sampled, stored, checked, compared and drawn by the public surface alone."""
 
 import json
+import pickle
 
 import arviz as az
 import equinox as eqx
@@ -12,6 +13,7 @@ import pytest
 
 import glacierbayes as gb
 from glacierbayes import priors
+from glacierbayes.inference.processes.pickling import dumps
 
 from ..sampling import sample
 
@@ -147,12 +149,20 @@ def test_a_part_of_the_contract_that_is_missing_is_named():
         Nameless(jnp.ones(2))
 
 
+@pytest.mark.run
+def test_it_is_sampled_by_infer(tmp_path):
+    seen = gb.Observations(others=(snowline(),))
+    draws = gb.infer(altitudes, None, seen, chains=2, draws=20, warmup=20, output=tmp_path / "posterior.nc")
+    assert draws["observed_data"]["snowline"].attrs["units"] == "m"
+    assert draws["posterior_predictive"]["modelled_snowline"].dims == ("chain", "draw", "summer")
+    assert draws["log_likelihood"]["snowline"].shape == (2, 20, 12)
+    assert draws["prior_predictive"]["snowline"].dims == ("chain", "draw", "summer")
+    assert "snowline_bias" in draws["prior"]
+    assert gb.check(draws).failed_solves == 0
+
+
 def test_it_travels_to_another_process_by_value():
-    from glacierbayes.inference.processes.pickling import dumps
-
     seen = jax.tree.map(np.asarray, gb.Observations(others=(snowline(),)))
-    import pickle
-
     (back,) = pickle.loads(dumps(seen)).kinds
     assert back.name == "snowline" and back.summers == snowline().summers
     assert np.array_equal(back.observed, snowline().observed)

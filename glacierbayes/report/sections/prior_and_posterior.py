@@ -31,7 +31,7 @@ def prior_and_posterior(draws: xr.DataTree) -> Figure:
         axis.remove()
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper right", ncols=2)
-    figure.suptitle("What the data taught", x=0.01, ha="left")
+    figure.suptitle("Prior and posterior of the sampled parameters", x=0.01, ha="left")
     return figure
 
 
