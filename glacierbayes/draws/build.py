@@ -75,7 +75,8 @@ def build_tree(
             own = glaciers.get(prefix)
             stated |= {key: str(getattr(own, key, None) or "") for key in OWN_ATTRIBUTES}
             tree[root.removesuffix("/")] = xr.Dataset(attrs=_netcdf_attributes(stated))
-    whole = {key: value for key, value in attributes.items() if DIVIDER not in key}
+    stated = {**declarations.provenance, **attributes}
+    whole = {key: value for key, value in stated.items() if DIVIDER not in key}
     whole |= {"format": FORMAT, "glaciers": declarations.glaciers}
     tree["/"] = xr.Dataset(attrs=_netcdf_attributes(whole))
     return xr.DataTree.from_dict(tree, name="glacierbayes")

@@ -149,3 +149,18 @@ def test_failed_solves_are_counted_by_cause():
     assert answer.failures == {"step limit reached": 5, "left the window": 3}
     assert "5 step limit reached, 3 left the window" in answer.problems[0]
     assert "left the window" in str(answer) and "left the window" in answer._repr_html_()
+
+
+@pytest.mark.run
+def test_infer_writes_the_same_tree(draws, tmp_path):
+    path = tmp_path / "two.nc"
+    found = gb.infer(two_glaciers, GLACIERS, SEEN, chains=2, draws=20, warmup=20, output=path)
+    for name in ("glacier1", "glacier2"):
+        for part in draws[f"glaciers/{name}"].children:
+            expected, written = (tree[f"glaciers/{name}/{part}"] for tree in (draws, found))
+            assert {n: v.dims for n, v in expected.data_vars.items()} == {
+                n: v.dims for n, v in written.data_vars.items()
+            }
+            assert all(v.attrs == written[n].attrs for n, v in expected.data_vars.items())
+    assert set(found["posterior"].data_vars) == {"common_balance"}
+    assert found["glaciers/glacier2"].attrs["balance_model"] == "of glacier2" and found.attrs["what"] == "two"
