@@ -21,7 +21,7 @@ from glacierbayes.report import fit_statistics, parameter_table
 
 def figures(path: Path) -> dict:
     """Everything that a reader of the README is told about a file of draws."""
-    from glacierbayes.draws.check import open_draws
+    from glacierbayes.draws.open import open_draws
 
     draws = open_draws(path)
     trust = gb.check(draws)

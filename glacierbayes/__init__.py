@@ -19,10 +19,13 @@ _MODULES = {
 }
 _NAMES = {
     "Climate": "glacierbayes.glacier",
+    "Draw": "glacierbayes.inference.engines.base",
+    "Engine": "glacierbayes.inference.engines.base",
     "GeodeticBalance": "glacierbayes.observations.geodetic",
     "Glacier": "glacierbayes.glacier",
     "History": "glacierbayes.solvers.history",
     "InputError": "glacierbayes.errors",
+    "Observation": "glacierbayes.observations.base",
     "Observations": "glacierbayes.observations.observations",
     "Velocity": "glacierbayes.observations.velocity",
     "check": "glacierbayes.draws.check",

@@ -11,7 +11,10 @@ from glacierbayes.draws.check import check as check
 from glacierbayes.errors import InputError as InputError
 from glacierbayes.glacier import Climate as Climate
 from glacierbayes.glacier import Glacier as Glacier
+from glacierbayes.inference.engines.base import Draw as Draw
+from glacierbayes.inference.engines.base import Engine as Engine
 from glacierbayes.inference.infer import infer as infer
+from glacierbayes.observations.base import Observation as Observation
 from glacierbayes.observations.geodetic import GeodeticBalance as GeodeticBalance
 from glacierbayes.observations.observations import Observations as Observations
 from glacierbayes.observations.velocity import Velocity as Velocity

@@ -1,22 +1,24 @@
-"""Sites of a model with units and names, and what a model states about itself.
+"""Sites of a model with units and names in words, and what a model states about itself.
 
-A model of several glaciers has every site once a glacier, under the glacier's name: `glacier2_thickness_scale`.
+A model of several glaciers has its sites once for every glacier, under the name of the glacier:
+`glacier2/thickness_scale`.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
 from jaxtyping import Array
 from numpyro import handlers
 
-from glacierbayes.declarations import Declarations
+from glacierbayes.declarations import DIVIDER, Declarations, ObservedVariable
 
 _declarations: ContextVar[Declarations | None] = ContextVar("declarations", default=None)
 _scope: ContextVar[str] = ContextVar("scope", default="")
@@ -24,7 +26,7 @@ _scope: ContextVar[str] = ContextVar("scope", default="")
 
 @contextlib.contextmanager
 def collect_declarations() -> Iterator[Declarations]:
-    """Collects what a model states about itself while it runs inside: `state` below, units, grids of functions."""
+    """Collects the declarations of a model that is traced inside the context."""
     found = Declarations()
     token = _declarations.set(found)
     try:
@@ -35,44 +37,67 @@ def collect_declarations() -> Iterator[Declarations]:
 
 @contextlib.contextmanager
 def scope(name: str) -> Iterator[None]:
-    """All that is sampled, derived or stated inside has the name and an underscore in front."""
-    token = _scope.set(f"{name}_")
+    """Puts the name and a slash in front of all that is sampled, derived or stated inside: of one of several glaciers.
+
+    Args:
+        name: of the glacier, without a slash.
+    """
+    token = _scope.set(f"{name}{DIVIDER}")
     found = _declarations.get()
-    if found is not None:
-        found.scopes.append(f"{name}_")
+    if found is not None and name not in found.glaciers:
+        found.glaciers.append(name)
     try:
-        with handlers.scope(prefix=name, divider="_"):
+        with handlers.scope(prefix=name, divider=DIVIDER):
             yield
     finally:
         _scope.reset(token)
 
 
 def state(name: str, value: str) -> None:
-    """Something that a reader of the result must know, kept in its attributes."""
+    """Keeps a statement that a reader of the result must know, in the attributes of the result.
+
+    Args:
+        name: the topic, such as "balance_model".
+        value: the statement.
+    """
     found = _declarations.get()
     if found is not None:
         found.provenance[_scope.get() + name] = value
 
 
 def sample(name: str, prior: Any, units: str, long_name: str) -> Array:
-    """`numpyro.sample` with units and a name for the result file."""
+    """Samples a site, and keeps its unit and its name in words for the result file.
+
+    Args:
+        name: of the site.
+        prior: a NumPyro distribution.
+        units: such as "m yr-1"; "1" where there is no unit.
+        long_name: a name in words.
+    """
     _describe(name, units, long_name)
     return jnp.asarray(numpyro.sample(name, prior))
 
 
 def derived(name: str, value: Array, units: str, long_name: str) -> Array:
-    """`numpyro.deterministic` with units and a name for the result file."""
+    """Records a derived value, and keeps its unit and its name in words for the result file.
+
+    Args:
+        name: of the site.
+        value: an array that follows from sampled sites.
+        units: such as "m yr-1"; "1" where there is no unit.
+        long_name: a name in words.
+    """
     _describe(name, units, long_name)
     return jnp.asarray(numpyro.deterministic(name, value))
 
 
 def keep_function(name: str, grid: dict[str, tuple[np.ndarray, str]], weights: str | None = None) -> None:
-    """Notes that a derived variable holds a function on a grid over its inputs.
+    """Declares that a derived variable holds an unknown function on a grid over its inputs.
 
     Args:
         name: of the variable.
-        grid: places and unit, by input.
-        weights: name of the site that holds its weights.
+        grid: places along an input and the unit of the input, by the name of the input.
+        weights: name of the site that holds the weights of the function; None for none.
     """
     found = _declarations.get()
     if found is not None:
@@ -82,17 +107,46 @@ def keep_function(name: str, grid: dict[str, tuple[np.ndarray, str]], weights: s
 
 
 def data_at(name: str, value: float) -> None:
-    """Notes that there are data at a value of an input of an unknown function, for the figure."""
+    """Declares that there are data at a value of an input of an unknown function, for its figure.
+
+    Args:
+        name: of the input.
+        value: of the input, in its unit.
+    """
     found = _declarations.get()
     if found is not None:
         found.inputs.setdefault(name, []).append(value)
 
 
 def keep_field(name: str, values: np.ndarray, units: str, long_name: str) -> None:
-    """Keeps a field (y, x) of the glacier in the result, with its grid."""
+    """Keeps a further field of the glacier in the result, beside bed and thickness.
+
+    Args:
+        name: of the variable.
+        values: (y, x) on the grid of the glacier.
+        units: of the values.
+        long_name: a name in words.
+    """
     found = _declarations.get()
     if found is not None:
         found.fields[_scope.get() + name] = (values, units, long_name)
+
+
+def observed_variable(name: str, describe: Callable[[], ObservedVariable]) -> None:
+    """Declares the site of an observation with its dimensions, coordinates and constants.
+
+    Args:
+        name: of the site.
+        describe: is called only where declarations are collected, outside of the trace, so that it may compute.
+    """
+    found = _declarations.get()
+    if found is None:
+        return
+    with jax.ensure_compile_time_eval():
+        variable = describe()
+    found.observed[_scope.get() + name] = variable
+    found.units[_scope.get() + name] = (variable.units, variable.long_name)
+    found.units[_scope.get() + variable.modelled] = (variable.units, variable.modelled_long_name)
 
 
 def _describe(name: str, units: str, long_name: str) -> None:

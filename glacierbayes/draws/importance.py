@@ -1,7 +1,8 @@
-"""How far draws of an approximation are from the posterior, by their importance weights."""
+"""Distance of the draws of an approximation from the posterior, by their importance weights."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ import xarray as xr
 
 
 class Distance(NamedTuple):
-    """Of an approximation from the posterior.
+    """Distance of an approximation from the posterior.
 
     Attributes:
         k_hat: shape of the Pareto distribution that the largest weights follow (Vehtari et al. 2024, arXiv 1507.02646).
@@ -24,13 +25,12 @@ class Distance(NamedTuple):
     name: str
 
 
-def distance(posterior: xr.Dataset, log_weight: xr.DataArray, names: list[str]) -> Distance:
-    """By smoothed weights.
+def distance(posterior: Mapping[str, xr.DataArray], log_weight: xr.DataArray) -> Distance:
+    """Distance of draws from the posterior, by what their smoothed importance weights change.
 
     Args:
-        posterior: the draws, (chain, draw, ...).
-        log_weight: (chain, draw).
-        names: of the parameters that are compared.
+        posterior: draws (chain, draw, ...) of the parameters that are compared, by name.
+        log_weight: (chain, draw) logarithm of the importance weights, up to a constant.
     """
     import arviz  # noqa: F401 (gives arrays `azstats`)
 
@@ -39,8 +39,8 @@ def distance(posterior: xr.Dataset, log_weight: xr.DataArray, names: list[str]) 
     weight = np.exp(smoothed.values - np.max(smoothed.values)).ravel()
     weight = weight / weight.sum()
     found = []
-    for name in names:
-        values = posterior[name].values.reshape(weight.size, -1)
+    for name, variable in posterior.items():
+        values = variable.transpose("chain", "draw", ...).values.reshape(weight.size, -1)
         mean, sd = values.mean(0), np.maximum(values.std(0), 1e-300)
         better = weight @ values
         spread = np.sqrt(weight @ (values - better) ** 2) / sd

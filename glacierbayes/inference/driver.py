@@ -87,6 +87,7 @@ class Driver:
         self.task, self.say = task, say
         self.problem = Problem(task.model, glacier, observations, task.options)
         self._evaluate = jax.jit(self.problem.evaluate)
+        self._solver_result = jax.jit(self.problem.solver_result)
         self._engine: Engine | None = None
 
     def find_start(self) -> None:
@@ -148,9 +149,9 @@ class Driver:
         """All that is written of a transition: statistics by name, and GROUP/NAME of what the draw gives."""
         row = engine.statistics(state)
         draw = engine.record(state)
-        row = {"solver_failed": False, **row, **draw.statistics}
+        row = {"solver_failed": False, "solver_result": 0, **row, **draw.statistics}
         failed_at = engine.met_failed_solve(before) if bool(row.get("diverging", False)) else None
         if failed_at is not None:  # a failed solve is no divergence
-            row |= {"diverging": False, "solver_failed": True}
+            row |= {"diverging": False, "solver_failed": True, "solver_result": self._solver_result(failed_at)}
         given = self._evaluate(draw.vector, key)
         return row | {f"{group}/{name}": value for group, values in given.items() for name, value in values.items()}

@@ -173,6 +173,6 @@ def _check_data(glacier: Any, observations: Any) -> None:
 
 
 def _open(path: Path) -> xarray.DataTree:
-    from glacierbayes.draws.check import open_draws
+    from glacierbayes.draws.open import open_draws
 
     return open_draws(path)

@@ -13,12 +13,14 @@ import jax
 import numpy as np
 
 from glacierbayes import __version__
-from glacierbayes.draws.check import open_draws
+from glacierbayes.draws.build import versions
+from glacierbayes.draws.open import open_draws
 from glacierbayes.errors import InputError
 from glacierbayes.glacier import Glacier
 from glacierbayes.inference.chunks import FORMAT, read_chain, read_json
 from glacierbayes.inference.machine import cores
 from glacierbayes.observations.observations import Observations
+from glacierbayes.solvers.results import RESULTS
 
 if TYPE_CHECKING:
     from glacierbayes.inference.problem import Problem
@@ -151,6 +153,8 @@ def attributes_of(
         "model_sha256": run["model_source"],
         "data_files": files,
         "notes": notes_of(problem, observations),
+        "versions": versions(),
+        "solver_results": {str(int(code)): words for code, words in RESULTS.items()},
         "cores": cores(),
         "wall_seconds": time.monotonic() - began,
         "sampling_seconds": sum(seconds),

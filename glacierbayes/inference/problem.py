@@ -10,13 +10,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 from numpyro import handlers
 from numpyro.distributions import Unit, biject_to
 from numpyro.infer.util import potential_energy
 
 from glacierbayes.errors import InputError
 from glacierbayes.sites import collect_declarations
+from glacierbayes.solvers.history import History
 
 
 class Problem:
@@ -107,6 +108,15 @@ class Problem:
             "log_likelihood": {n: _pointwise(f, trace[n]["value"]) for n, f in distributions.items()},
             "predictive": {n: f.sample(k) for (n, f), k in zip(distributions.items(), keys, strict=True)},
         }
+
+    def solver_result(self, vector: Float[Array, " dimension"]) -> Int[Array, ""]:
+        """The code of the solves at an unconstrained vector, the worst where there are several (`solvers.results`)."""
+        values = {name: self._transforms[name](z) for name, z in self.unravel(vector).items()}
+        model = handlers.seed(handlers.substitute(self.model, data=values), jax.random.key(0))
+        returned = model(*self.arguments, **self.options)
+        histories = jax.tree.leaves(returned, is_leaf=lambda one: isinstance(one, History))
+        codes = [one.result_code for one in histories if isinstance(one, History)]
+        return jnp.max(jnp.stack(codes)) if codes else jnp.zeros((), int)
 
     def observed_values(self) -> dict[str, np.ndarray]:
         """The data as the observed sites hold them."""

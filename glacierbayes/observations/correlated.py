@@ -1,4 +1,4 @@
-"""Residuals that lean on their neighbours: a multivariate Student-t, and what it says of one entry."""
+"""Autocorrelated residuals: a multivariate Student-t, and the conditional density of each of its entries."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class CorrelatedStudentT(dist.Distribution):
     support = constraints.real_matrix  # pyright: ignore[reportAssignmentType]
 
     def __init__(self, degrees_of_freedom: Any, location: Any, covariance: Any):
-        """Factorises the scale matrices."""
+        """Computes the Cholesky factors of the scale matrices."""
         self.degrees_of_freedom, self.location = degrees_of_freedom, jnp.asarray(location)
         self.root = jnp.linalg.cholesky(jnp.asarray(covariance))
         super().__init__(event_shape=self.location.shape)
@@ -42,7 +42,7 @@ class CorrelatedStudentT(dist.Distribution):
         return self.location + jnp.swapaxes(noise, -1, -2)
 
     def log_prob(self, value: Float[Array, "place component"], intermediates: Any = None) -> Float[Array, ""]:
-        """Of all places and components together."""
+        """Joint log density of all places and components."""
         residual = (jnp.asarray(value) - self.location).T[..., None]
         white = solve_triangular(self.root, residual, lower=True)
         logdet = jnp.sum(jnp.log(jnp.diagonal(self.root, axis1=-2, axis2=-1)))

@@ -10,7 +10,7 @@ from glacierbayes.priors.flow import SPEED_FACTOR, SPEED_FACTOR_BESIDE_A_FUNCTIO
 from glacierbayes.priors.functions import FAMILIES, Input, of_the_ice, unknown_function
 from glacierbayes.priors.geometry import at_start, thickness_scale
 from glacierbayes.priors.glaciers import enumerate_glaciers
-from glacierbayes.priors.observe import observe, relative_discrepancy, velocity_errors, volume_change_density
+from glacierbayes.priors.observe import observe
 from glacierbayes.priors.reference import reference_geometry, thickness_and_slope
 from glacierbayes.priors.temperature import creep_of_temperature, with_temperature
 from glacierbayes.sites import data_at, derived, keep_field, keep_function, sample, scope, state
@@ -37,14 +37,11 @@ __all__ = [
     "observe",
     "of_the_ice",
     "reference_geometry",
-    "relative_discrepancy",
     "sample",
     "scope",
     "state",
     "thickness_and_slope",
     "thickness_scale",
     "unknown_function",
-    "velocity_errors",
-    "volume_change_density",
     "with_temperature",
 ]

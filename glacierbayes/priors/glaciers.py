@@ -1,4 +1,4 @@
-"""Several glaciers in one model, each with its own sites."""
+"""Names for the glaciers of a model that has several, each with its own sites."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from glacierbayes.observations.observations import Observations
 
 
 def enumerate_glaciers(glacier: Any, observations: Any) -> list[tuple[str, Glacier, Observations | None]]:
-    """Names for the glaciers of a model, each with its glacier and its observations.
+    """Gives every glacier of a model a name, "glacier1" and so on, beside its data and its observations.
 
         for name, one, seen in priors.enumerate_glaciers(glacier, observations):
             with priors.scope(name):
-                scale = priors.thickness_scale()  # the sites glacier1_thickness_scale, glacier2_thickness_scale ...
+                scale = priors.thickness_scale()  # the sites glacier1/thickness_scale, glacier2/thickness_scale ...
 
     Args:
-        glacier: one or a tuple.
-        observations: of each, one or a tuple; None for none at all.
+        glacier: one glacier, or a tuple of them.
+        observations: one for each glacier, in a tuple where there are several; None for none at all.
 
     Raises:
-        InputError: more or fewer observations than glaciers.
+        InputError: the number of observations is not the number of glaciers.
     """
     glaciers = glacier if isinstance(glacier, tuple | list) else (glacier,)
     seen = observations if isinstance(observations, tuple | list) else (observations,) * len(glaciers)

@@ -1,4 +1,4 @@
-"""The numbers of laws that are functions: what the data said of them, place by place."""
+"""Unknown functions in numbers: posterior and prior at every place of their grid."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from glacierbayes.draws.check import Check, check, group
+from glacierbayes.draws.check import Check, check
+from glacierbayes.draws.views import variables
 from glacierbayes.report.parameters import QUANTILES
 
 
 def unknown(draws: xr.DataTree) -> list[str]:
-    """Names of the posterior's functions."""
-    return [str(name) for name, v in group(draws, "posterior").data_vars.items() if v.attrs.get("function", 0)]
+    """Names of the unknown functions in the posterior."""
+    return [name for name, v in variables(draws, "posterior").items() if v.attrs.get("function", 0)]
 
 
 def stacked(draws: xr.DataTree, name: str, of: str = "posterior") -> xr.DataArray:
     """A function's values with its inputs in front and the dimension "sample" behind; failed draws left out."""
-    values = group(draws, of)[name].stack(sample=("chain", "draw")).transpose(..., "sample")
+    values = variables(draws, of)[name].stack(sample=("chain", "draw")).transpose(..., "sample")
     return values[..., np.isfinite(values.values).reshape(-1, values.shape[-1]).all(0)]
 
 
@@ -43,7 +44,7 @@ def function_table(draws: xr.DataTree, trust: Check | None = None) -> pd.DataFra
         rows = {"function": np.full(mesh[0].size, name, object)}
         rows |= {str(a.attrs.get("long_name", a.name)): m.ravel() for a, m in zip(axes, mesh, strict=True)}
         rows |= _columns(after, "")
-        if name in group(draws, "prior"):
+        if name in variables(draws, "prior"):
             before = stacked(draws, name, "prior")
             rows |= _columns(before, "prior_") | {"contraction": contraction(after, before).ravel()}
         judged = trust.table[trust.table.index.str.startswith(f"{name}[")]

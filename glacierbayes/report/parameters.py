@@ -1,4 +1,4 @@
-"""Prior and posterior of one scalar, on the scale that it was sampled on."""
+"""Prior and posterior of one scalar, on the scale on which its prior is nearly normal."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ from itertools import product
 import numpy as np
 import xarray as xr
 
-from glacierbayes.draws.check import group
+from glacierbayes.declarations import DIVIDER
+from glacierbayes.draws.views import bare_name, variables
+from glacierbayes.report.registry import SectionUnavailable
 
 CI_PROB = 0.9  # of every interval in the report
 QUANTILES = ((1 - CI_PROB) / 2, (1 + CI_PROB) / 2)
 HARDLY_LEARNT = 0.1  # contraction below which the posterior is the prior
 WELL_LEARNT = 0.5
-
-
-class LeftOut(Exception):
-    """A figure or a section that these draws hold no data for; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class Parameter:
         derived: whether it follows from others.
         posterior: (chain, draw), in `units`.
         prior: (draw,) finite prior draws, in `units`; empty where there are none.
-        scale: "log", "logit" or "identity": what makes its prior close to normal.
+        scale: "log", "logit" or "identity": on which its prior is nearly normal.
     """
 
     name: str
@@ -43,7 +41,7 @@ class Parameter:
     scale: str
 
     def transform(self, values: np.ndarray) -> np.ndarray:
-        """Onto the scale, values on its open range only."""
+        """Values on the scale; those outside of its open range are left out."""
         if self.scale == "log":
             return np.log(values[values > 0])
         if self.scale == "logit":
@@ -61,7 +59,7 @@ class Parameter:
 
     @property
     def learnt(self) -> str:
-        """What the data said, in a few plain words."""
+        """How much the data constrain the parameter, in a few plain words."""
         contraction = self.contraction
         if np.isnan(contraction):
             return "no prior to compare with"
@@ -81,11 +79,11 @@ class Parameter:
 def parameters(draws: xr.DataTree) -> list[Parameter]:
     """Every scalar of the posterior, in the order of the file; each element of an array is one.
 
-    Functions and their weights are left to `law_figures`.
+    Unknown functions and their weights are left out: they have a section of their own.
     """
-    prior = group(draws, "prior")
+    prior = variables(draws, "prior")
     found = []
-    for name, variable in group(draws, "posterior").data_vars.items():
+    for name, variable in variables(draws, "posterior").items():
         if variable.attrs.get("weights", 0) or variable.attrs.get("function", 0):
             continue
         posterior = variable.transpose("chain", "draw", ...).values.astype(float)
@@ -111,14 +109,30 @@ def parameters(draws: xr.DataTree) -> list[Parameter]:
     return found
 
 
-def belongs(row: str, found: list[Parameter]) -> bool:
-    """Whether a row of `check`, an element named by its coordinates, is of one of the parameters."""
+def is_row_of(row: str, found: list[Parameter]) -> bool:
+    """Whether a row of the table of `check`, an element named by its coordinates, is of one of the parameters."""
     return row.split("[")[0] in {one.name.split("[")[0] for one in found}
 
 
 def shown(found: list[Parameter], most: int = 12) -> list[Parameter]:
-    """The sampled ones that fit on a figure: the first `most`."""
+    """The sampled parameters that fit on a figure: the first `most`."""
     return [one for one in found if not one.derived][:most]
+
+
+def drawable(draws: xr.DataTree) -> list[Parameter]:
+    """The sampled parameters that a figure can show.
+
+    Raises:
+        SectionUnavailable: there are none, or their draws are not finite.
+    """
+    chosen = shown(parameters(draws))
+    if not chosen:
+        raise SectionUnavailable("The posterior holds no sampled scalar, so that there is nothing to draw.")
+    if not all(np.isfinite(one.posterior).all() for one in chosen):
+        raise SectionUnavailable(
+            "The posterior holds values that are not finite numbers, so that its distributions cannot be drawn."
+        )
+    return chosen
 
 
 def _scale(name: str, posterior: np.ndarray, prior: np.ndarray) -> str:
@@ -152,5 +166,6 @@ def units_text(units: str) -> str:
 
 
 def plain_name(name: str) -> str:
-    """sliding_fraction as words."""
-    return name.replace("_", " ")
+    """The name of a variable in words: "thickness scale (glacier1)" of `glacier1/thickness_scale`."""
+    glacier = name.removesuffix(bare_name(name)).removesuffix(DIVIDER)
+    return bare_name(name).replace("_", " ") + (f" ({glacier})" if glacier else "")

@@ -1,4 +1,4 @@
-"""How the figures look: one style, colours that the colour-blind can tell apart, axes that say their unit."""
+"""The style of all figures: fonts, colours that are distinct to the colour-blind, and logarithmic axes."""
 
 from __future__ import annotations
 

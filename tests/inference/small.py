@@ -9,7 +9,7 @@ import glacierbayes as gb
 from glacierbayes import priors
 
 YEARS = (2000.0, 2002.0)
-ERRORS = (1.0, 500.0, 10.0)  # discrepancy, its correlation length, degrees of freedom
+ERRORS = {"discrepancy": 1.0, "correlation_length": 500.0, "degrees_of_freedom": 10.0}
 
 
 def glacier() -> gb.Glacier:
@@ -37,4 +37,4 @@ def model(glacier, observations=None, *, limit=np.inf):
     history = gb.simulate(glacier, law, None, years=YEARS)
     numpyro.factor("solver", jnp.where(history.ok, 0.0, -jnp.inf))
     if observations is not None:
-        observations.velocity.sample(history, *ERRORS)
+        observations.velocity.observe(history, ERRORS)

@@ -74,7 +74,7 @@ def test_log_likelihood_is_of_each_block_given_the_others(finished, data):
     found = draws["log_likelihood"].to_dataset()["velocity"].values
     velocity = data[1].velocity
     places = np.stack([velocity.x, velocity.y], -1)
-    discrepancy, length, freedom = small.ERRORS
+    discrepancy, length, freedom = small.ERRORS.values()
     distance = np.linalg.norm(places[:, None] - places, axis=-1)
     shared = discrepancy**2 * np.exp(-distance / length)
     assert found.shape == (SETTINGS["chains"], SETTINGS["draws"], len(places))

@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
-from glacierbayes.inference.nuisance.gibbs import update_nuisance
 
 from glacierbayes.data.synthetic import valley_glacier
 from glacierbayes.inference.engines.nuts import Nuts
 from glacierbayes.inference.models import find_model
+from glacierbayes.inference.nuisance.gibbs import update_nuisance
 from glacierbayes.inference.nuisance.split import Split
 from glacierbayes.inference.problem import Problem
 

@@ -75,7 +75,8 @@ def model(glacier, observations=None):
     history = gb.simulate(glacier, law, None, years=(2000.0, 2002.0))
     numpyro.factor("solver", jnp.where(history.ok, 0.0, -jnp.inf))
     if observations is not None:
-        observations.velocity.sample(history, 1.0, 500.0, 10.0)
+        errors = {"discrepancy": 1.0, "correlation_length": 500.0, "degrees_of_freedom": 10.0}
+        observations.velocity.observe(history, errors)
 '''
 
 

@@ -21,12 +21,12 @@ OPTIONS = {"balance": "LinearGradient", "end": 2002.0}
 
 def test_every_glacier_has_its_own_sites_and_the_law_is_shared():
     problem = Problem(find_model("temperature_law"), (COLD, WARM), SEEN, OPTIONS)
-    assert problem.observed == ["glacier1_velocity", "glacier2_velocity"]
-    of_one = {name.removeprefix("glacier1_") for name in problem.names if name.startswith("glacier1_")}
-    of_two = {name.removeprefix("glacier2_") for name in problem.names if name.startswith("glacier2_")}
+    assert problem.observed == ["glacier1/velocity", "glacier2/velocity"]
+    of_one = {name.removeprefix("glacier1/") for name in problem.names if name.startswith("glacier1/")}
+    of_two = {name.removeprefix("glacier2/") for name in problem.names if name.startswith("glacier2/")}
     assert of_one == of_two and "thickness_scale" in of_one
     assert [name for name in problem.names if not name.startswith("glacier")] == ["creep_departure_weights"]
-    assert problem.declarations.units["glacier2_thickness_scale"][0] == "1"
+    assert problem.declarations.units["glacier2/thickness_scale"][0] == "1"
 
 
 def test_the_law_of_a_glacier_is_that_of_its_temperature():
@@ -36,7 +36,7 @@ def test_the_law_of_a_glacier_is_that_of_its_temperature():
     curve = priors.TYPICAL_CREEP * np.exp(np.asarray(found["creep_departure"]))
     at = np.linspace(low, high, curve.size)
     for name, temperature in (("glacier1", -12.0), ("glacier2", -2.0)):
-        creep = float(found[f"{name}_creep_parameter"])
+        creep = float(found[f"{name}/creep_parameter"])
         near = np.interp(temperature, at, np.log(curve))
         assert np.log(creep) == pytest.approx(near, abs=0.1)  # linear between places 0.9 degC apart
 
@@ -63,22 +63,24 @@ def test_a_name_that_failed_is_not_left_behind():
     assert "thickness_scale" in problem.names and "thickness_scale" in problem.declarations.units
 
 
+@pytest.mark.run
 @pytest.mark.timeout(900)  # it compiles for minutes where other work runs beside it
-def test_the_result_names_every_glacier_and_the_report_shows_each(tmp_path):
+def test_every_glacier_has_a_subtree_and_the_report_shows_each(tmp_path):
     path = tmp_path / "two.nc"
     draws = gb.infer("temperature_law", (COLD, WARM), SEEN, chains=2, draws=4, warmup=4, output=path, options=OPTIONS)
-    posterior, data = draws["posterior"], draws["observed_data"]
-    assert posterior["glacier2_thickness_scale"].attrs["units"] == "1"
-    assert posterior["creep_departure"].dims[2:] == ("creep_departure_temperature",)
-    assert list(posterior["creep_departure_temperature"].attrs["data_at"]) == [-12.0, -2.0]
-    assert data["glacier1_velocity"].dims == ("glacier1_block", "component")
-    assert data["glacier1_velocity"].attrs["units"] == "m yr-1"
-    assert np.array_equal(data["glacier2_velocity"], SEEN[1].velocity.velocity)
-    assert draws["constant_data"]["glacier2_bed"].dims == ("glacier2_y", "glacier2_x")
-    assert "glacier2_modelled_velocity" in draws["posterior_predictive"]
+    shared, second = draws["posterior"], draws["glaciers/glacier2"]
+    assert second["posterior"]["thickness_scale"].attrs["units"] == "1"
+    assert shared["creep_departure"].dims[2:] == ("creep_departure_temperature",)
+    assert list(shared["creep_departure_temperature"].attrs["data_at"]) == [-12.0, -2.0]
+    velocity = second["observed_data"]["velocity"]
+    assert velocity.dims == ("block", "component") and velocity.attrs["units"] == "m yr-1"
+    assert np.array_equal(velocity, SEEN[1].velocity.velocity)
+    assert second["constant_data"]["bed"].dims == ("y", "x")
+    assert "modelled_velocity" in second["posterior_predictive"]
+    assert second.attrs["balance_model"] == "LinearGradient"
     statistics = fit_statistics(path)
     assert set(statistics) == {"glacier1", "glacier2"} and statistics["glacier1"]["blocks"] > 3
     report = write_report(path, tmp_path / "report")
     assert {f"{name}_speed_maps.png" for name in ("glacier1", "glacier2")} <= {f.name for f in report.iterdir()}
-    assert (report / "unknown_functions.png").stat().st_size > 10_000
+    assert "unknown_functions.png" in {f.name for f in report.iterdir()}
     assert json.loads((report / "fit.json").read_text())["glacier2"]["blocks"] == statistics["glacier2"]["blocks"]

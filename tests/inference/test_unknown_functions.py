@@ -23,7 +23,7 @@ def model(glacier, observations=None, *, family="spline", two=False, lengths="fi
     law = gb.laws.Glen(A=creep) * gb.laws.Correction(departure, tuple(i.name for i in inputs))
     history = gb.simulate(glacier, law, None, years=YEARS)
     if observations is not None:
-        observations.velocity.sample(history, *ERRORS)
+        observations.velocity.observe(history, ERRORS)
 
 
 ICE = glacier()

@@ -148,7 +148,8 @@ def covariance_by_hand(velocity: Velocity, sigma: float, discrepancy: np.ndarray
 @pytest.mark.parametrize("relative", [0.0, 0.3])
 def test_likelihood_is_correlated_student_t(glacier, components, history, relative):
     velocity = Velocity.from_grid(*components, glacier, 2018.0, sigma=3.0, block_size=300.0)
-    trace = numpyro.handlers.trace(lambda: velocity.sample(history, 4.0, 500.0, 5.0, relative)).get_trace()
+    errors = {"discrepancy": 4.0, "correlation_length": 500.0, "degrees_of_freedom": 5.0, "relative": relative}
+    trace = numpyro.handlers.trace(lambda: velocity.observe(history, errors)).get_trace()
     site = trace["velocity"]
     speed = np.linalg.norm(velocity.predict(history), axis=-1)
     assert np.ptp(speed) > 1.0

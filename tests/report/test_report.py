@@ -88,7 +88,7 @@ def test_bad_output_is_bad_input_and_leaves_nothing(tmp_path, monkeypatch):
     def breaks(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("glacierbayes.report.html._fill", breaks)
+    monkeypatch.setattr("glacierbayes.report.write._fill", breaks)
     with pytest.raises(KeyboardInterrupt):
         write_report(make_draws(draws=10), tmp_path / "report")
     assert [path.name for path in tmp_path.iterdir()] == ["there"]

@@ -1,4 +1,4 @@
-"""Figures of laws that are functions: the curve or the surface after the data, over what the prior held."""
+"""Unknown functions of the model: their posterior as curves or maps, against their prior."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure, SubFigure
 
-from glacierbayes.draws.check import group
+from glacierbayes.draws.views import group, variables
 from glacierbayes.report.functions import contraction, stacked, unknown
-from glacierbayes.report.parameters import LeftOut, units_text
+from glacierbayes.report.parameters import units_text
+from glacierbayes.report.registry import SectionUnavailable, register_section
 from glacierbayes.report.style import POSTERIOR, PRIOR, logarithmic
 
 BANDS = ((0.05, 0.95, 0.25), (0.25, 0.75, 0.35))  # quantiles, and how strong they are drawn
@@ -22,13 +23,13 @@ def unknown_functions(draws: xr.DataTree) -> Figure:
     """Every unknown function: against one input with its bands, against two as maps of median and width.
 
     Raises:
-        LeftOut: the draws hold no function, or no prior of it.
+        SectionUnavailable: the draws hold no function, or no prior of it.
     """
     names = unknown(draws)
     if not names:
-        raise LeftOut("The model has no unknown function.")
-    if not set(names) <= set(group(draws, "prior").data_vars):
-        raise LeftOut("The draws hold no prior, so that nothing says what the data added to a function.")
+        raise SectionUnavailable("The model has no unknown function.")
+    if not set(names) <= set(variables(draws, "prior")):
+        raise SectionUnavailable("The draws hold no prior, so that a function cannot be compared with it.")
     pairs = [(stacked(draws, name), stacked(draws, name, "prior")) for name in names]
     heights = [4.6 if after.ndim == 2 else 3.6 for after, _ in pairs]
     figure = Figure(figsize=(8.8, sum(heights)), layout="constrained")
@@ -111,3 +112,13 @@ def _ice(grid: xr.Dataset) -> dict[str, np.ndarray]:
     there = thickness > 0
     fields = {str(n).removeprefix("field_"): v.values for n, v in grid.data_vars.items() if v.dims == ("y", "x")}
     return {name: values[there] for name, values in fields.items()}
+
+
+register_section(
+    "unknown_functions",
+    "Unknown functions",
+    "Where the band is as wide as the prior's, the data are uninformative: a contraction near 0, on maps a ratio near "
+    "1. Dots and grey bars are cells of the glacier, ticks are glaciers: where there are none, the prior is all that "
+    "is known. A factor of 1 is the law without the function. Unrounded numbers are in functions.csv.",
+    unknown_functions,
+)
