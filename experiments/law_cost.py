@@ -90,7 +90,7 @@ def main() -> None:
         line("as a factor", glen, GLEN * network)
         line("Glen's law, slope averaged", glen, gb.laws.LongitudinalAverage(GLEN, 2.0))
         for name, family in priors.FAMILIES.items():
-            inputs = priors.of_the_ice(glacier, share=options.length)
+            inputs = priors.thickness_and_slope_inputs(glacier, share=options.length)
             of = family(tuple((i.low, i.high) for i in inputs), 0.7, tuple(i.length for i in inputs))
             weights = jnp.asarray(0.3 * rng.normal(size=of.size))
 
@@ -98,7 +98,7 @@ def main() -> None:
 
                 def with_function(weights, last=last, of=of, thicknesses=thicknesses):
                     law = GLEN * gb.laws.Correction(gb.functions.UnknownFunction(of, weights))
-                    return last(priors.coupled(law, thicknesses))
+                    return last(priors.average_slope(law, thicknesses))
 
                 both = jax.jit(with_function), jax.jit(jax.grad(lambda w, f=with_function: jnp.sum(f(w) ** 2)))
                 line(f"{name} of {of.size} weights{said}", both, weights)

@@ -53,7 +53,7 @@ def scope(name: str) -> Iterator[None]:
         _scope.reset(token)
 
 
-def state(name: str, value: str) -> None:
+def record_provenance(name: str, value: str) -> None:
     """Keeps a statement that a reader of the result must know, in the attributes of the result.
 
     Args:
@@ -91,7 +91,7 @@ def derived(name: str, value: Array, units: str, long_name: str) -> Array:
     return jnp.asarray(numpyro.deterministic(name, value))
 
 
-def keep_function(name: str, grid: dict[str, tuple[np.ndarray, str]], weights: str | None = None) -> None:
+def store_function(name: str, grid: dict[str, tuple[np.ndarray, str]], weights: str | None = None) -> None:
     """Declares that a derived variable holds an unknown function on a grid over its inputs.
 
     Args:
@@ -106,7 +106,7 @@ def keep_function(name: str, grid: dict[str, tuple[np.ndarray, str]], weights: s
             found.weights.append(_scope.get() + weights)
 
 
-def data_at(name: str, value: float) -> None:
+def mark_data(name: str, value: float) -> None:
     """Declares that there are data at a value of an input of an unknown function, for its figure.
 
     Args:
@@ -118,7 +118,7 @@ def data_at(name: str, value: float) -> None:
         found.inputs.setdefault(name, []).append(value)
 
 
-def keep_field(name: str, values: np.ndarray, units: str, long_name: str) -> None:
+def store_field(name: str, values: np.ndarray, units: str, long_name: str) -> None:
     """Keeps a further field of the glacier in the result, beside bed and thickness.
 
     Args:

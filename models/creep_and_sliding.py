@@ -5,18 +5,12 @@ mass balance. Thickness enters through a scale on the named product, mass balanc
 that their uncertainty is in the answer.
 """
 
-import glacierbayes as gb
 from glacierbayes import priors
 
 
 def model(glacier, observations=None, *, coupling=None, balance="auto", start=2000.0, end=2020.0):
     """Options: coupling (number of ice thicknesses over which the slope is averaged, or "inferred"), balance ("auto",
     "TemperatureIndex", "LinearGradient"), start and end (decimal years)."""
-    glacier = priors.at_start(glacier, observations, start)
-    scale = priors.thickness_scale()
-    law = priors.coupled(priors.flow(glacier, scale, sliding=True), coupling)
-    mass_balance = priors.mass_balance(glacier, observations, (start, end), balance)
-    save_at = () if observations is None else observations.years
-    history = gb.simulate(glacier.scaled(scale), law, mass_balance, (start, end), save_at, leave_window=False)
-    priors.observe(history, observations)
-    return history
+    run = priors.begin_run(glacier, observations, (start, end))
+    law = priors.average_slope(priors.flow(run.glacier, run.thickness_scale, sliding=True), coupling)
+    return run.simulate(law, balance)

@@ -29,23 +29,18 @@ def model(
     """Options: family ("gaussian_process", "spline", "neural_network"), lengths over which the function turns ("fixed",
     "inferred"), coupling (number of ice thicknesses over which the slope is averaged, or "inferred"), balance, start
     and end (decimal years)."""
-    glacier = priors.at_start(glacier, observations, start)
-    scale = priors.thickness_scale()
-    thickness, slope = reference = priors.reference_geometry(glacier, by_volume=True, coupling=coupling)
+    run = priors.begin_run(glacier, observations, (start, end))
+    thickness, slope = reference = priors.reference_geometry(run.glacier, by_volume=True, coupling=coupling)
     factor = priors.SPEED_FACTOR_BESIDE_A_FUNCTION
-    flow = priors.flow(glacier, scale, sliding=True, factor=factor, reference=reference)
+    flow = priors.flow(run.glacier, run.thickness_scale, sliding=True, factor=factor, reference=reference)
     departure = priors.unknown_function(
         "flow_departure",
         family,
-        priors.of_the_ice(glacier, coupling, LENGTH),
+        priors.thickness_and_slope_inputs(run.glacier, coupling, LENGTH),
         DEPARTURE,
         "log of the factor on diffusivity and surface velocity, relative to the reference",
         lengths,
-        zero_at=(thickness * scale, slope),
+        zero_at=(thickness * run.thickness_scale, slope),
     )
-    law = priors.coupled(flow * gb.laws.Correction(departure), coupling)
-    mass_balance = priors.mass_balance(glacier, observations, (start, end), balance)
-    save_at = () if observations is None else observations.years
-    history = gb.simulate(glacier.scaled(scale), law, mass_balance, (start, end), save_at, leave_window=False)
-    priors.observe(history, observations, relative=True)
-    return history
+    law = priors.average_slope(flow * gb.laws.Correction(departure), coupling)
+    return run.simulate(law, balance, relative=True)

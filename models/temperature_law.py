@@ -7,7 +7,6 @@ function of; without it, it is the long-term air temperature at the mean elevati
 
 import jax.numpy as jnp
 
-import glacierbayes as gb
 from glacierbayes import priors
 
 
@@ -20,13 +19,9 @@ def model(
     histories = []
     for name, one, seen in priors.enumerate_glaciers(glacier, observations):
         with priors.scope(name):
-            one, temperature = priors.with_temperature(priors.at_start(one, seen, start))
+            run = priors.begin_run(one, seen, (start, end))
+            glacier_at_start, temperature = priors.with_temperature(run.glacier)
             creep = law.creep(jnp.asarray(temperature))
             priors.derived("creep_parameter", creep, "Pa-3 s-1", "creep parameter at the glacier's mean temperature")
-            scale = priors.thickness_scale()
-            mass_balance = priors.mass_balance(one, seen, (start, end), balance)
-            save_at = () if seen is None else seen.years
-            history = gb.simulate(one.scaled(scale), law, mass_balance, (start, end), save_at, leave_window=False)
-            priors.observe(history, seen)
-            histories.append(history)
+            histories.append(run._replace(glacier=glacier_at_start).simulate(law, balance))
     return histories

@@ -29,7 +29,7 @@ class Problem:
         dimension: length of the vector.
         unravel: of a vector, its unconstrained sites by name.
         observed: names of the observed sites.
-        declarations: what the model declares about itself (`sites.state`), and units by name.
+        declarations: what the model declares about itself (`sites.record_provenance`), and units by name.
     """
 
     def __init__(self, model: Callable, glacier: Any, observations: Any, options: dict[str, Any]):

@@ -15,7 +15,7 @@ from glacierbayes.errors import InputError
 from glacierbayes.glacier import Glacier
 from glacierbayes.observations.observations import Observations
 from glacierbayes.physics.mass_balance import LinearGradient, MassBalance, TemperatureIndex
-from glacierbayes.sites import derived, sample, state
+from glacierbayes.sites import derived, record_provenance, sample
 
 USUAL_BALANCE = -0.5  # m w.e. per year, where none was observed
 
@@ -45,10 +45,10 @@ def mass_balance(
     if kind == "auto":
         kind = "TemperatureIndex" if covered else "LinearGradient"
     if kind == "TemperatureIndex":
-        state("balance_model", kind)
+        record_provenance("balance_model", kind)
         return _temperature_index(glacier, years, expected)
     if kind == "LinearGradient":
-        state("balance_model", kind)
+        record_provenance("balance_model", kind)
         with jax.ensure_compile_time_eval():
             heights = np.asarray(glacier.surface)[np.asarray(glacier.thickness) > 0]
         return linear_gradient(float(np.median(heights)), float(np.mean(heights)))

@@ -7,8 +7,8 @@ from typing import Any, Literal, overload
 from glacierbayes import constants, laws
 from glacierbayes.distributions import fraction, lognormal
 from glacierbayes.glacier import Glacier
-from glacierbayes.priors.reference import coupling_number, reference_geometry
-from glacierbayes.sites import derived, sample, state
+from glacierbayes.priors.reference import averaging_thicknesses, reference_geometry
+from glacierbayes.sites import derived, record_provenance, sample
 
 # With both a corrected law moves Aletsch faster than 500 m per year in one draw of the prior in a hundred
 # (`experiments/prior_predictive.py`).
@@ -57,7 +57,7 @@ def flow(
     stress = constants.ICE_DENSITY * constants.GRAVITY * thickness * slope
     soft = constants.CREEP_PARAMETER * stress**3 * thickness / 2 * constants.SECONDS_PER_YEAR
     at = f"at {thickness:.0f} m thickness times the scale and a slope of {slope:.3f}"
-    state("reference", f"reference speed: surface speed {at}")
+    record_provenance("reference", f"reference speed: surface speed {at}")
     speed = sample("reference_speed", lognormal(soft, factor), "m yr-1", f"surface speed {at}")
     share = 0.0
     if sliding:
@@ -79,17 +79,17 @@ def flow(
     return law + laws.WeertmanSliding(C=slip)
 
 
-def coupled(law: laws.FlowLaw, thicknesses: Any) -> laws.FlowLaw:
+def average_slope(law: laws.FlowLaw, thicknesses: Any) -> laws.FlowLaw:
     """The law at a slope averaged over a number of ice thicknesses (`laws.LongitudinalAverage`).
 
     Args:
         law: the whole of it.
-        thicknesses: None for the local slope, a number, or "inferred" (`geometry.coupling_number`).
+        thicknesses: None for the local slope, a number, or "inferred" (`geometry.averaging_thicknesses`).
 
     Raises:
         InputError: another word, or a number that is not above 0.
     """
-    number = coupling_number(thicknesses)
+    number = averaging_thicknesses(thicknesses)
     if number is None:
         return law
     if thicknesses == "inferred":

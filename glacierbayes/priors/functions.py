@@ -13,7 +13,7 @@ from glacierbayes.distributions import inverse_gamma
 from glacierbayes.errors import InputError
 from glacierbayes.glacier import Glacier
 from glacierbayes.priors.reference import thickness_and_slope
-from glacierbayes.sites import derived, keep_field, keep_function, sample
+from glacierbayes.sites import derived, sample, store_field, store_function
 
 FAMILIES = {
     "spline": functions.Spline,
@@ -82,7 +82,7 @@ def unknown_function(
     axes = [_places(i, count) for i, count in zip(inputs, GRID[len(inputs)], strict=True)]
     derived(name, function(*map(jnp.asarray, np.meshgrid(*axes, indexing="ij"))), "1", long_name)
     grid = {i.name: (axis, i.units) for i, axis in zip(inputs, axes, strict=True)}
-    keep_function(name, grid, weights=f"{name}_weights")
+    store_function(name, grid, weights=f"{name}_weights")
     return function
 
 
@@ -92,7 +92,7 @@ def _places(along: Input, count: int) -> np.ndarray:
     return np.round(places, 2 - int(np.floor(np.log10(step))))
 
 
-def of_the_ice(glacier: Glacier, coupling: Any = None, share: float = 0.5) -> tuple[Input, Input]:
+def thickness_and_slope_inputs(glacier: Glacier, coupling: Any = None, share: float = 0.5) -> tuple[Input, Input]:
     """Thickness and slope as inputs, over what the glacier has.
 
     Thickness to one and a half times the thickest ice, for the thickness is uncertain; slope to the 99th percentile.
@@ -103,7 +103,7 @@ def of_the_ice(glacier: Glacier, coupling: Any = None, share: float = 0.5) -> tu
         share: of the range, over which the function may turn: its length.
     """
     thickness, slope = thickness_and_slope(glacier, coupling)
-    keep_field("slope", slope, "1", "slope of the surface that the unknown function is given")
+    store_field("slope", slope, "1", "slope of the surface that the unknown function is given")
     slope = slope[thickness > 0]
     if slope.size == 0:
         raise InputError("priors: the glacier has no ice, and so no range of thickness and slope")

@@ -10,7 +10,7 @@ from glacierbayes import constants
 from glacierbayes.distributions import lognormal
 from glacierbayes.glacier import Glacier
 from glacierbayes.observations.observations import Observations
-from glacierbayes.sites import sample, state
+from glacierbayes.sites import record_provenance, sample
 
 
 def thickness_scale(factor: float = 1.25) -> Array:
@@ -22,7 +22,7 @@ def thickness_scale(factor: float = 1.25) -> Array:
     return sample("thickness_scale", lognormal(1.0, factor), "1", "factor on the ice thickness of the named product")
 
 
-def at_start(glacier: Glacier, observations: Observations | None, start: float) -> Glacier:
+def surface_at_start(glacier: Glacier, observations: Observations | None, start: float) -> Glacier:
     """The glacier with its surface brought from the year of the elevation model to the start, bed fixed.
 
     The surface is moved by the mean rate of the geodetic balance (at 850 kg m-3), the same everywhere on ice;
@@ -31,12 +31,12 @@ def at_start(glacier: Glacier, observations: Observations | None, start: float) 
     geodetic = None if observations is None else observations.geodetic
     if glacier.surface_year is None or geodetic is None:
         missing = "its year is not known" if glacier.surface_year is None else "there is no geodetic balance"
-        state("start_surface", f"surface of the elevation model taken for {start:g}: {missing}")
+        record_provenance("start_surface", f"surface of the elevation model taken for {start:g}: {missing}")
         return glacier
     density = constants.VOLUME_CHANGE_DENSITY / constants.WATER_DENSITY
     rate = float(np.mean(np.asarray(geodetic.balance))) / density
     change = rate * (start - glacier.surface_year)
-    state(
+    record_provenance(
         "start_surface",
         f"surface of {glacier.surface_year:g} moved by {change:+.1f} m on ice to {start:g}, bed fixed, "
         f"by the mean geodetic rate of {rate:.2f} m per year",

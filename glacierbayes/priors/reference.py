@@ -17,7 +17,7 @@ LEAST_ICE = 5.0  # m; glaciers have more somewhere
 USUAL_COUPLING = 1.7
 
 
-def coupling_number(coupling: Any) -> float | None:
+def averaging_thicknesses(coupling: Any) -> float | None:
     """Over how many ice thicknesses a slope is averaged, of what an option says; None for not at all.
 
     Args:
@@ -41,9 +41,9 @@ def thickness_and_slope(glacier: Glacier, coupling: Any = None) -> tuple[np.ndar
     Args:
         glacier: before any scaling.
         coupling: None for the slope of the surface over three cells, which is no noise of the elevation model; else
-            it is the one averaged over that many ice thicknesses, see `coupling_number`.
+            it is the one averaged over that many ice thicknesses, see `averaging_thicknesses`.
     """
-    thicknesses = coupling_number(coupling)
+    thicknesses = averaging_thicknesses(coupling)
     with jax.ensure_compile_time_eval():
         thickness, surface = np.asarray(glacier.thickness), np.asarray(glacier.surface)
         dx, dy = float(glacier.dx), float(glacier.dy)

@@ -9,7 +9,7 @@ from glacierbayes import constants, laws
 from glacierbayes.errors import InputError
 from glacierbayes.glacier import Glacier
 from glacierbayes.priors.functions import Input, unknown_function
-from glacierbayes.sites import data_at, state
+from glacierbayes.sites import mark_data, record_provenance
 
 # ice of -25 to 0 degC is within one deviation of the typical one; two glaciers 3 degrees apart correlate by 0.3 to 0.5
 TYPICAL_CREEP, CREEP_DEPARTURE = 5e-25, 1.3  # Pa-3 s-1; of the logarithm
@@ -49,12 +49,14 @@ def with_temperature(glacier: Glacier) -> tuple[Glacier, float]:
             rise = float(np.mean(np.asarray(glacier.surface)[ice])) - float(glacier.climate.reference_height)
             air = float(np.mean(np.asarray(glacier.climate.temperature))) + constants.LAPSE_RATE * rise
             mean = min(air, 0.0)
-            state("temperature", f"ice taken at {mean:.1f} degC: long-term air temperature at its mean elevation")
+            record_provenance(
+                "temperature", f"ice taken at {mean:.1f} degC: long-term air temperature at its mean elevation"
+            )
             glacier = glacier.with_field("temperature", mean)
         else:
             raise InputError(
                 "temperature law: the glacier has no temperature and no climate (climate_historical.nc) to take it "
                 'from; add the file, or give Glacier(..., fields={"temperature": ...}) in degC'
             )
-    data_at("temperature", mean)
+    mark_data("temperature", mean)
     return glacier, mean

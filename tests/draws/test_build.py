@@ -37,12 +37,12 @@ class Change:
 
 def two_glaciers(glacier, observations=None):
     common = priors.sample("common_balance", dist.Normal(0.0, 1.0), "m yr-1", "balance that both glaciers share")
-    priors.state("what", "two")
+    priors.record_provenance("what", "two")
     for name, one, seen in priors.enumerate_glaciers(glacier, observations):
         with priors.scope(name):
             own = priors.sample("own_balance", dist.Normal(0.0, 0.5), "m yr-1", "what the glacier adds")
-            priors.keep_field("elevation", np.asarray(one.bed), "m", "a field of the model")
-            priors.state("balance_model", f"of {name}")
+            priors.store_field("elevation", np.asarray(one.bed), "m", "a field of the model")
+            priors.record_provenance("balance_model", f"of {name}")
             priors.observe(Change(jnp.asarray(common + own)), seen)
 
 

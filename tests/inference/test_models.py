@@ -113,7 +113,7 @@ def test_an_exponent_that_is_off_by_one_is_an_ordinary_correction(family):
     """
     at = find_model("diffusivity_correction").__globals__
     ice = glacier()
-    inputs = priors.of_the_ice(ice, share=at["LENGTH"])
+    inputs = priors.thickness_and_slope_inputs(ice, share=at["LENGTH"])
     of = priors.FAMILIES[family](
         tuple((i.low, i.high) for i in inputs), at["DEPARTURE"], tuple(i.length for i in inputs)
     )

@@ -18,7 +18,7 @@ from .small import ERRORS, YEARS, glacier, observations
 def model(glacier, observations=None, *, family="spline", two=False, lengths="fixed"):
     """Creep times an unknown function of thickness, or of thickness and slope."""
     creep = 2e-24 * jnp.exp(priors.sample("log_creep", dist.Normal(0.0, 0.5), "1", "log of creep over 2e-24"))
-    inputs = priors.of_the_ice(glacier)[: 2 if two else 1]
+    inputs = priors.thickness_and_slope_inputs(glacier)[: 2 if two else 1]
     departure = priors.unknown_function("departure", family, inputs, 0.5, "log of the factor on the flux", lengths)
     law = gb.laws.Glen(A=creep) * gb.laws.Correction(departure, tuple(i.name for i in inputs))
     history = gb.simulate(glacier, law, None, years=YEARS)
