@@ -10,6 +10,7 @@ import glacierbayes as gb
 from glacierbayes import priors
 from glacierbayes.inference.models import find_model
 from glacierbayes.inference.problem import Problem
+from glacierbayes.priors import temperature as temperature_priors
 from glacierbayes.report import fit_statistics, write_report
 
 from .small import glacier, observations
@@ -32,8 +33,8 @@ def test_every_glacier_has_its_own_sites_and_the_law_is_shared():
 def test_the_law_of_a_glacier_is_that_of_its_temperature():
     problem = Problem(find_model("temperature_law"), (COLD, WARM), SEEN, OPTIONS)
     found = jax.jit(problem.evaluate)(problem.prior_vector(jax.random.key(1)), jax.random.key(0))["derived"]
-    low, high = priors.ICE_TEMPERATURES
-    curve = priors.TYPICAL_CREEP * np.exp(np.asarray(found["creep_departure"]))
+    low, high = temperature_priors.ICE_TEMPERATURES
+    curve = temperature_priors.TYPICAL_CREEP * np.exp(np.asarray(found["creep_departure"]))
     at = np.linspace(low, high, curve.size)
     for name, temperature in (("glacier1", -12.0), ("glacier2", -2.0)):
         creep = float(found[f"{name}/creep_parameter"])
