@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
+EQUAL = 1e-9  # range of the logarithm of weights that differ by round-off alone
+
 
 class Distance(NamedTuple):
     """Distance of an approximation from the posterior.
@@ -48,4 +50,6 @@ def distance(posterior: Mapping[str, xr.DataArray], log_weight: xr.DataArray) ->
         found.append((float(np.max(np.abs(better - mean) / sd)), float(factor), name))
     shift, spread = max(one[0] for one in found), max(one[1] for one in found)
     worst = max(found, key=lambda one: max(one[0], np.log(one[1])))[2]
-    return Distance(float(k_hat), shift, spread, worst)
+    # weights that are all equal have no tail to fit
+    equal = float(np.ptp(log_weight.values)) < EQUAL
+    return Distance(0.0 if equal else float(k_hat), shift, spread, worst)

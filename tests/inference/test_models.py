@@ -16,9 +16,9 @@ from glacierbayes.constants import SECONDS_PER_YEAR as YEAR
 from glacierbayes.errors import InputError
 from glacierbayes.inference.models import find_model, model_names
 from glacierbayes.inference.problem import Problem
+from tests.small_glacier import glacier, observations
 
 from ..glaciers import valley
-from .small import glacier, observations
 
 
 def test_the_model_of_the_readme_has_a_density_and_a_gradient(tmp_path):

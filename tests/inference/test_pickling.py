@@ -12,7 +12,7 @@ import pytest
 import glacierbayes as gb
 from glacierbayes.inference.models import find_model
 from glacierbayes.inference.processes import pickling
-from tests.inference import small
+from tests import small_glacier as small
 
 LAWS = '''
 import equinox as eqx

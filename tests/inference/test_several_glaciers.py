@@ -12,8 +12,7 @@ from glacierbayes.inference.models import find_model
 from glacierbayes.inference.problem import Problem
 from glacierbayes.priors import temperature as temperature_priors
 from glacierbayes.report import fit_statistics, write_report
-
-from .small import glacier, observations
+from tests.small_glacier import glacier, observations
 
 COLD, WARM = (glacier().with_field("temperature", t) for t in (-12.0, -2.0))
 SEEN = observations(COLD, creep=3e-25), observations(WARM, creep=1.5e-24)

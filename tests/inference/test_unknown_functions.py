@@ -11,8 +11,7 @@ import glacierbayes as gb
 from glacierbayes import priors
 from glacierbayes.inference.problem import Problem
 from glacierbayes.report import write_report
-
-from .small import ERRORS, YEARS, glacier, observations
+from tests.small_glacier import ERRORS, YEARS, glacier, observations
 
 
 def model(glacier, observations=None, *, family="spline", two=False, lengths="fixed"):
