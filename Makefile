@@ -1,5 +1,5 @@
 # Everything happens in .venv, made here from a Python of at least 3.12 and pip; nothing else is needed.
-.PHONY: demo test test-slow format clean
+.PHONY: demo quick test test-slow format clean
 .DELETE_ON_ERROR:
 
 BIN := .venv/bin
@@ -11,14 +11,18 @@ PYTEST := $(BIN)/python -m pytest --jaxtyping-packages=glacierbayes,beartype.bea
 demo: .venv/.installed
 	$(BIN)/glacierbayes demo
 
+# no run of a glacier and no process
+quick: .venv/.installed-dev
+	$(PYTEST) -n 2 -m "not run and not slow and not network"
+
 test: .venv/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
-	$(PYTEST) -n 2 -m "not slow and not network"
+	$(PYTEST) -n 2 -m "not slow and not network" --durations 20
 
 test-slow: .venv/.installed-dev
-	$(PYTEST) -m "slow and not network" --timeout 7200
+	$(PYTEST) -n 2 -m "slow and not network" --timeout 3600 --durations 20
 
 format: .venv/.installed-dev
 	$(BIN)/ruff check --fix .

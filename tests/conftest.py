@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import sys
+import tempfile
 import warnings
 from pathlib import Path
 
@@ -10,7 +11,14 @@ import pytest
 
 os.environ["JAX_ENABLE_X64"] = "1"
 os.environ["MPLBACKEND"] = "Agg"
-os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)  # a test compiles what it tests
+# Most of the time of a test is that of compiling small programs which run for milliseconds: half as long without the
+# passes that make long runs fast. What one worker or process of the session has compiled serves the others; the
+# controller of pytest-xdist comes here first, and its workers find the folder in their environment.
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0".strip()
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    _CACHE = tempfile.TemporaryDirectory(prefix="glacierbayes-tests-")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _CACHE.name
 
 ROOT = Path(__file__).parent.parent
 
