@@ -2,8 +2,8 @@
 
     python docs/architecture.py [FILE]
 
-An arrow points from a room to one that it imports. An arrow that follows from others (through rooms in between) is thin and
-grey. Arrows to `constants`, `errors` and `__init__` are left out.
+An arrow points from a room to one that it imports. An arrow that follows from others, through rooms in between, is thin
+and grey. Arrows to `constants`, `errors` and `__init__` are left out.
 """
 
 from __future__ import annotations

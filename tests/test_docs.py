@@ -1,5 +1,6 @@
 """The pages in docs/: every example of docs/extending.md is complete, short, and does what the page says."""
 
+import ast
 import importlib.util
 import json
 import re
@@ -214,3 +215,38 @@ def test_section(example, tmp_path):
     page = (folder / "index.html").read_text()
     assert "<h2>Acceptance rate</h2>" in page and 'src="acceptance_rate.png"' in page
     assert (folder / "acceptance_rate.png").is_file()
+
+
+def texts_of_the_package() -> list[str]:
+    """Every string in the source, with an ellipsis for each value that is put into it."""
+    found = []
+    for file in (DOCS.parent / "glacierbayes").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                parts = (part.value if isinstance(part, ast.Constant) else "…" for part in node.values)
+                found.append("".join(map(str, parts)))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(node.value)
+    return found
+
+
+def test_troubleshooting_quotes_the_messages_as_they_are():
+    quoted = re.findall(r"^### `(.+)`$", (DOCS / "troubleshooting.md").read_text(), re.MULTILINE)
+    assert len(quoted) > 30
+    texts = texts_of_the_package()
+
+    def is_there(message: str) -> bool:
+        pattern = ".*".join(re.escape(part) for part in message.split("…"))
+        return any(re.match(pattern, text, re.DOTALL) for text in texts)
+
+    assert [message for message in quoted if not is_there(message)] == []
+
+
+def test_the_picture_of_the_rooms_can_be_drawn(tmp_path):
+    """With a place in it for every room: the script refuses otherwise."""
+    spec = importlib.util.spec_from_file_location("architecture", DOCS / "architecture.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    figure = module.draw()
+    assert {text.get_text() for text in figure.axes[0].texts} >= set(module.PLACES)
+    assert (DOCS / "architecture.png").is_file()
