@@ -36,7 +36,7 @@ class Input(NamedTuple):
 
 def unknown_function(
     name: str,
-    family: str,
+    family: str | type[functions.FunctionFamily],
     inputs: tuple[Input, ...],
     scale: float,
     long_name: str,
@@ -51,7 +51,8 @@ def unknown_function(
 
     Args:
         name: of the function in the result.
-        family: "spline", "gaussian_process" or "neural_network".
+        family: "spline", "gaussian_process" or "neural_network"; or a subclass of `gb.functions.FunctionFamily`, which
+            is called as `Family(ranges, scale, lengths)`, with `shortest` and `longest` where lengths are inferred.
         inputs: one or two.
         scale: prior standard deviation of its values, which are logarithms of a factor.
         long_name: for the result file.
@@ -63,7 +64,8 @@ def unknown_function(
     Raises:
         InputError: an unknown family, or another word for the lengths.
     """
-    if family not in FAMILIES:
+    constructor: Any = FAMILIES.get(family) if isinstance(family, str) else family
+    if constructor is None:
         raise InputError(f'option family is "{family}", expected {", ".join(map(repr, FAMILIES))}')
     if lengths not in ("fixed", "inferred"):
         raise InputError(f'option lengths is "{lengths}", expected "fixed" or "inferred"')
@@ -75,7 +77,7 @@ def unknown_function(
             for i, a, b in zip(inputs, short, long, strict=True)
         )
     between = {"shortest": short, "longest": long} if lengths == "inferred" else {}
-    of = FAMILIES[family](tuple((i.low, i.high) for i in inputs), scale, over, **between)
+    of = constructor(tuple((i.low, i.high) for i in inputs), scale, over, **between)
     weights = sample(f"{name}_weights", dist.Normal().expand([of.size]).to_event(1), "1", f"weights of {long_name}")
     function = functions.UnknownFunction(of, weights)
     function = function if zero_at is None else function.zero_at(*zero_at)

@@ -1,5 +1,6 @@
 """Figures, tables and one HTML page from the draws, and sections that a user adds to the page."""
 
+from glacierbayes.report import sections as sections  # every import of this package registers them, in their order
 from glacierbayes.report.fit import fit_statistics
 from glacierbayes.report.functions import function_table
 from glacierbayes.report.registry import (

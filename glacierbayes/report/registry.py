@@ -92,6 +92,4 @@ def unregister_section(name: str) -> None:
 
 def registered_sections() -> list[Section]:
     """All sections in their order, those of the package included."""
-    from glacierbayes.report import sections  # noqa: F401 (registers them)
-
     return list(_sections.values())
