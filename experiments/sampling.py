@@ -19,7 +19,7 @@ from jax import lax
 from jaxtyping import Array
 from scipy.optimize import minimize
 
-from glacierbayes.inference.engines.nuts import Chain
+from glacierbayes.inference.engines.nuts import Nuts
 from glacierbayes.inference.problem import Problem
 from glacierbayes.inference.processes.pool import cores
 from glacierbayes.inference.start.mode import HEIGHT, laplace
@@ -52,13 +52,23 @@ def _prior(build: Build, case: Any) -> Array:
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
 def _chain(build: Build, warmup: int, draws: int, key: Array, start: dict[str, Array], case: Any) -> Any:
-    chain = Chain(build(case), warmup, start)
+    """Warm-up and draws of one chain: (transition, ...) vectors, divergences and gradients of both, one after the other.
 
-    def step(state: Any, _: None) -> Any:
-        state = chain.advance(state)
-        return state, (state.z, state.diverging, state.n_steps)
+    An engine whose model has nuisance parameters beside a run decides in Python when to update them, and cannot be
+    traced: models here have none.
+    """
+    engine = Nuts(build(case), start, warmup)
 
-    return lax.scan(step, chain.first_state(key, 0), None, warmup + draws)[1]
+    def transition(advance: Callable) -> Callable:
+        def step(state: Any, _: None) -> Any:
+            state = advance(state)
+            return state, (engine.record(state).vector, state.diverging, state.n_steps)
+
+        return step
+
+    state, adapted = lax.scan(transition(engine.warm_up), engine.init(key, 0), None, warmup)
+    _, drawn = lax.scan(transition(engine.step), state, None, draws)
+    return jax.tree.map(lambda *parts: jnp.concatenate(parts), adapted, drawn)
 
 
 @partial(jax.jit, static_argnums=0)

@@ -63,7 +63,7 @@ class Growth(MassBalance):
         """The balance of the middle of a step stands for all of it: none is longer than 25 years."""
         return tuple(np.linspace(start, end, int((end - start) / 25.0) + 2)[1:-1])
 
-    def on(self, cells):
+    def laid_out(self, cells):
         return Growth(self.dome, cells(self.x), cells(self.y), self.width)
 
 
