@@ -22,7 +22,7 @@ RUN_PRIMITIVES = ("while", "scan", "custom_vjp_call", "custom_jvp_call")
 
 
 class Split:
-    """The potential of a problem in two parts, found from which equation depends on which parameter.
+    """The potential of a problem in two parts, by the dependence of each equation of its jaxpr on the parameters.
 
     Attributes:
         nuisance: places of the nuisance parameters in the vector.
@@ -70,11 +70,11 @@ def _dependencies(jaxpr: Jaxpr, names: Sequence[str]) -> list[frozenset[str]]:
     """The parameters on which each equation depends."""
     by: dict[Any, frozenset[str]] = {var: frozenset({name}) for var, name in zip(jaxpr.invars, names, strict=True)}
     by.update((var, frozenset()) for var in jaxpr.constvars)
-    found: list[frozenset[str]] = []
+    dependencies: list[frozenset[str]] = []
     for eqn in jaxpr.eqns:
-        found.append(frozenset().union(*(by[var] for var in eqn.invars if not isinstance(var, Literal))))
-        by.update((var, found[-1]) for var in eqn.outvars)
-    return found
+        dependencies.append(frozenset().union(*(by[var] for var in eqn.invars if not isinstance(var, Literal))))
+        by.update((var, dependencies[-1]) for var in eqn.outvars)
+    return dependencies
 
 
 def _is_run(eqn: Any) -> bool:
@@ -85,11 +85,11 @@ def _is_run(eqn: Any) -> bool:
 
 def _function_of(closed: Any, eqns: list, inputs: list, outputs: Sequence) -> Any:
     """Some equations of a closed jaxpr as a function."""
-    taken = {var for eqn in eqns for var in eqn.invars if not isinstance(var, Literal)} | {*outputs}
+    used = {var for eqn in eqns for var in eqn.invars if not isinstance(var, Literal)} | {*outputs}
     pairs = zip(closed.jaxpr.constvars, closed.consts, strict=True)
-    kept = [(var, value) for var, value in pairs if var in taken]
-    names = [var for var, _ in kept]
+    used_constants = [(var, value) for var, value in pairs if var in used]
+    names = [var for var, _ in used_constants]
     ends = {"arg_names": ("",) * len(inputs), "result_paths": ("",) * len(outputs)}
     info = closed.jaxpr.debug_info._replace(**ends)
     part = closed.jaxpr.replace(eqns=eqns, invars=inputs, outvars=[*outputs], constvars=names, debug_info=info)
-    return jaxpr_as_fun(closed.replace(jaxpr=part, consts=[value for _, value in kept]))
+    return jaxpr_as_fun(closed.replace(jaxpr=part, consts=[value for _, value in used_constants]))
