@@ -20,7 +20,7 @@ class _Pickler(cloudpickle.Pickler):
     """
 
     def reducer_override(self, obj: Any) -> Any:
-        """Reduces an object as cloudpickle does, but makes an Equinox module that is pickled by value with its fields."""
+        """Reduces an object as cloudpickle does; an Equinox module that goes by value is made with its fields."""
         reduced: Any = super().reducer_override(obj)
         if not (isinstance(obj, type) and issubclass(obj, eqx.Module) and isinstance(reduced, tuple)):
             return reduced
