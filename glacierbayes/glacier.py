@@ -19,12 +19,12 @@ WINDOW_MARGIN = 2000.0
 
 
 class Climate(eqx.Module):
-    """Monthly climate at one height, whole calendar years.
+    """Monthly climate at one elevation, in whole calendar years.
 
     Attributes:
         temperature: (year, month) monthly mean air temperature, degC.
         precipitation: (year, month) monthly sums, kg m-2.
-        reference_height: elevation that both belong to, m.
+        reference_height: elevation for which both hold, m.
         first_year: calendar year of the first row.
         source: name of the climate data set.
     """
@@ -64,11 +64,11 @@ class Glacier(eqx.Module):
     Attributes:
         bed: (y, x) bed elevation, m.
         thickness: (y, x) ice thickness, m; cut to `mask`.
-        mask: (y, x) the outline; positive balance acts only inside it. Given as None it is the whole grid, and snow
-            falls on every rock: where there is no outline, take thickness > 0.
+        mask: (y, x) the outline; positive balance acts only inside it. Given as None it is the whole grid, and ice
+            accumulates on bare rock too: where there is no outline, take thickness > 0.
         x, y: coordinates of the cell centres, m, evenly spaced.
         climate: monthly climate, or None.
-        fields: (y, x) each: whatever else a flow law asks for by name, such as "temperature", in its own unit.
+        fields: further fields (y, x) that flow laws use by name, such as "temperature", each in its own unit.
         crs: map projection, as PROJ or WKT text, or None.
         surface_year: decimal year of the surface elevation, or None where it is not known.
         thickness_product: where the thickness comes from.

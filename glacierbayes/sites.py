@@ -26,7 +26,7 @@ _scope: ContextVar[str] = ContextVar("scope", default="")
 
 @contextlib.contextmanager
 def collect_declarations() -> Iterator[Declarations]:
-    """Collects the declarations of a model that is traced inside the context."""
+    """Collects the declarations of a model that is traced inside the context, and yields them."""
     declarations = Declarations()
     token = _declarations.set(declarations)
     try:

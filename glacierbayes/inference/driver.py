@@ -146,7 +146,7 @@ class Driver:
         draw_prior(self.problem, prior_path(folder, chain), before, self._evaluate, settings.prior_draws)
 
     def _recorded(self, engine: Engine, before: Any, state: Any, key: Any) -> dict[str, Any]:
-        """All that is written of a transition: statistics by name, and GROUP/NAME of what the draw gives."""
+        """The row of a transition in a chunk: statistics by name, and values of the draw by GROUP/NAME."""
         row = engine.statistics(state)
         draw = engine.record(state)
         row = {"solver_failed": False, "solver_result": 0, **row, **draw.statistics}

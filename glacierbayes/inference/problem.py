@@ -129,6 +129,6 @@ class Problem:
 
 
 def _pointwise(distribution: Any, value: Array) -> Array:
-    """Log density of each entry; of entries that are not independent, each given the others."""
-    of = getattr(distribution, "pointwise", distribution.log_prob)
-    return jnp.asarray(of(value))
+    """The log density of each entry of the value; of correlated entries, that of each given all others."""
+    log_density = getattr(distribution, "pointwise", distribution.log_prob)
+    return jnp.asarray(log_density(value))

@@ -50,7 +50,11 @@ class ProgressReport:
             self._bars.console.print(text, highlight=False, markup=False)
 
     def update(self, message: dict[str, Any]) -> None:
-        """Shows a message of the driver: a chain after a chunk."""
+        """Shows the progress of a chain after a chunk.
+
+        Args:
+            message: of the driver, with "chain", "position", "divergences", "text" and "left", seconds.
+        """
         warmup, draws = self._settings.warmup, self._settings.draws
         position, chain = message["position"], message["chain"]
         phase = f"warm-up {position}/{warmup}" if position <= warmup else f"draws {position - warmup}/{draws}"

@@ -101,7 +101,7 @@ def _places(along: Input, count: int) -> np.ndarray:
 
 
 def thickness_and_slope_inputs(glacier: Glacier, coupling: Any = None, share: float = 0.5) -> tuple[Input, Input]:
-    """Thickness and slope as inputs, over what the glacier has.
+    """Returns thickness and slope as inputs of an unknown function, with the ranges of the glacier.
 
     Thickness to one and a half times the thickest ice, for the thickness is uncertain; slope to the 99th percentile.
 

@@ -1,4 +1,4 @@
-"""No-U-turn sampling: NumPyro's tree of three-stage steps, with a mass matrix learnt from draws and gradients.
+"""No-U-turn sampling: NumPyro's tree of three-stage steps, with a mass matrix adapted to draws and gradients.
 
 Parameters that enter no run of the glacier (nuisance parameters) are updated by themselves between trajectories.
 """
@@ -37,7 +37,7 @@ GRADIENTS_BETWEEN_UPDATES = 9
 
 
 class NutsState(NamedTuple):
-    """A chain after a transition, and what it has learnt.
+    """The state of a chain after a transition, with that of its adaptation.
 
     Attributes:
         key: raw random key of the next transition.
@@ -149,17 +149,17 @@ class Nuts(TrajectoryEngine):
         return update_nuisance(self._split, jax.random.fold_in(state.key, stream), state.z, state.covariance)
 
     def _adapted(self, old: NutsState, new: NutsState) -> NutsState:
-        """The state after a transition of the warm-up with what it has taught."""
+        """The state after a warm-up transition, with step size and mass matrix adapted to it."""
         renewed = jnp.any(new.position == renewal_transitions(self.warmup))
         # in coordinates in which the first guess is 1
         draw = solve_triangular(self._root, new.z - self.start["mean"], lower=True)
         since = old.since.add_draw(draw, self._root.T @ new.gradient)
 
-        def learnt_covariance() -> Array:
-            seen = since.add(old.before)
-            return seen.widen(self._root @ seen.covariance() @ self._root.T, self._root)
+        def adapted_covariance() -> Array:
+            both = since.add(old.before)
+            return both.widen(self._root @ both.covariance() @ self._root.T, self._root)
 
-        covariance = lax.cond(renewed, learnt_covariance, lambda: old.covariance)
+        covariance = lax.cond(renewed, adapted_covariance, lambda: old.covariance)
         before, since = lax.cond(renewed, lambda: (since, Moments.zero(draw.size)), lambda: (old.before, since))
         search = old.search.update(new.acceptance_rate, renewed)
         final = capped_step_size(jnp.exp(search.mean))
@@ -200,16 +200,16 @@ class Nuts(TrajectoryEngine):
 
 
 def doublings(step_size: Array) -> Array:
-    """Number of doublings that make a trajectory of about `TRAJECTORY_LENGTH`."""
+    """Returns the number of doublings that make a trajectory of about `TRAJECTORY_LENGTH`."""
     return jnp.clip(jnp.round(jnp.log2(TRAJECTORY_LENGTH / step_size + 1)).astype(int), 1, MAX_DOUBLINGS)
 
 
 def capped_step_size(step_size: Array) -> Array:
-    """The step with which as many doublings make a trajectory of `TRAJECTORY_LENGTH` and no longer.
+    """Returns the step size, or the one with which as many doublings make a trajectory of `TRAJECTORY_LENGTH`.
 
-    A shorter step costs nothing then, and goes where the posterior is narrow. On the way to one corner of the function
-    of `diffusivity_correction` one direction is seven times as narrow as elsewhere: of steps of 0.87 a quarter was
-    accepted there and chains stood still for fifty draws, of 0.67 two thirds.
+    The shorter step needs no more gradients, and is accepted where the posterior is narrow. Towards one corner of the
+    function of `diffusivity_correction` one direction is seven times as narrow as elsewhere: a quarter of the steps of
+    0.87 was accepted there, and chains did not move for fifty draws; of steps of 0.67 two thirds were accepted.
     """
     return jnp.minimum(step_size, TRAJECTORY_LENGTH / (2.0 ** doublings(step_size) - 1))
 
