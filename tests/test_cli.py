@@ -202,7 +202,7 @@ class _Verdict:
 def test_status_tells_whether_draws_are_trusted(cli, fake, tmp_path, ok, status):
     file = tmp_path / "posterior.nc"
     file.touch()
-    fake("inference.diagnostics", check=lambda _: _Verdict(ok))
+    fake("draws.check", check=lambda _: _Verdict(ok))
     fake("demo", run_demo=lambda **_: ok)
     assert cli("check", file) == (status, "verdict\n", "")
     assert cli("demo")[0] == status
