@@ -83,9 +83,9 @@ def main() -> None:
         taken = [median([seconds(one, GLEN) for _ in range(REPEATS)][1:]) for one in glen]  # the first compiles
         print(f"{resolution:g} m: Glen's law {taken[0]:.3f} s, gradient {taken[1]:.3f} s", flush=True)
 
-        def line(said, functions, law, glen=glen, resolution=resolution):
+        def line(label, functions, law, glen=glen, resolution=resolution):
             cost = [ratio(function, law, one) for function, one in zip(functions, glen, strict=True)]
-            print(f"{resolution:g} m: {said} {cost[0]:.2f} times a run, {cost[1]:.2f} a gradient", flush=True)
+            print(f"{resolution:g} m: {label} {cost[0]:.2f} times a run, {cost[1]:.2f} a gradient", flush=True)
 
         line("as a factor", glen, GLEN * network)
         line("Glen's law, slope averaged", glen, gb.laws.LongitudinalAverage(GLEN, 2.0))
@@ -94,14 +94,14 @@ def main() -> None:
             of = family(tuple((i.low, i.high) for i in inputs), 0.7, tuple(i.length for i in inputs))
             weights = jnp.asarray(0.3 * rng.normal(size=of.size))
 
-            for thicknesses, said in ((None, ""), (2.0, ", slope averaged")):
+            for thicknesses, label in ((None, ""), (2.0, ", slope averaged")):
 
                 def with_function(weights, last=last, of=of, thicknesses=thicknesses):
                     law = GLEN * gb.laws.Correction(gb.functions.UnknownFunction(of, weights))
                     return last(priors.average_slope(law, thicknesses))
 
                 both = jax.jit(with_function), jax.jit(jax.grad(lambda w, f=with_function: jnp.sum(f(w) ** 2)))
-                line(f"{name} of {of.size} weights{said}", both, weights)
+                line(f"{name} of {of.size} weights{label}", both, weights)
         apart = jnp.sqrt(jnp.mean((run(GLEN * network) - run(EveryStage(network))) ** 2))
         slow = ratio(run, EveryStage(network), run)
         print(f"{resolution:g} m: in every stage {slow:.1f} times a run, {apart:.4f} m rms apart", flush=True)

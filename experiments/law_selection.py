@@ -4,7 +4,7 @@
 
 Sixteen small synthetic glaciers (216 cells each), four temperatures by four thicknesses, seen as in
 `temperature_law_twin.py`. Twenty data sets from each law, its parameters drawn anew. Every glacier is sampled by itself
-(`alone.py`), with creep and sliding of its own; from those likelihoods follows what each of the three laws,
+(`single_glacier.py`), with creep and sliding of its own; from those likelihoods follows what each of the three laws,
 shared by all glaciers, predicts for a glacier from the others, by weighted draws without it. A law is chosen if its
 expected log predictive density is above that of both others by more than two standard errors; else nobody can tell.
 
@@ -26,7 +26,6 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 import twins
-from alone import creeping_and_sliding, sample_all
 from jaxtyping import Array, Float
 from likelihoods import CENTRE, SLIDING_CENTRE, SLIDING_WIDTH, WIDTH, Surfaces, stacked, surface
 from numpyro import distributions as dist
@@ -34,6 +33,7 @@ from sampling import workers
 from scipy.special import logsumexp
 from scipy.stats import binomtest
 from shared_law import prior_at
+from single_glacier import creeping_and_sliding, sample_all
 from weighing import K_HAT, weigh
 
 import glacierbayes as gb
@@ -49,7 +49,7 @@ TEMPERATURES = (-18.0, -12.0, -6.0, 0.0)
 SHAPES = ((130.0, 0.23), (200.0, 0.15), (300.0, 0.10), (430.0, 0.07))
 MIDDLE = 230.0  # thickness at which the share of sliding is drawn, m
 SPACING, BLOCK, BLOCKS = 500.0, 1500.0, 6
-ENOUGH = 1000  # effective draws of a glacier
+TARGET_ESS = 1000  # effective draws of a glacier
 FAMILY = "gaussian_process"
 
 
@@ -84,9 +84,9 @@ class Shared(NamedTuple):
     sliding: Float[Array, " glacier"]
     sliding_by: Float[Array, "glacier number"]
 
-    def each(self, says: Surfaces, numbers: Float[Array, " number"]) -> Float[Array, " glacier"]:
+    def each(self, surfaces: Surfaces, numbers: Float[Array, " number"]) -> Float[Array, " glacier"]:
         """Log likelihood of every glacier."""
-        return says.log(self.creep + self.creep_by @ numbers, self.sliding + self.sliding_by @ numbers)
+        return surfaces.log(self.creep + self.creep_by @ numbers, self.sliding + self.sliding_by @ numbers)
 
 
 def shared_laws(temperatures: np.ndarray) -> dict[str, Shared]:
@@ -108,9 +108,9 @@ def shared_laws(temperatures: np.ndarray) -> dict[str, Shared]:
 
 
 def _model(case: tuple[Shared, Surfaces, Array], _: None = None) -> None:
-    law, says, used = case
+    law, surfaces, used = case
     numbers = priors.sample("numbers", dist.Normal(jnp.zeros(law.creep_by.shape[1]), 1.0), "1", "of the law")
-    numpyro.factor("data", jnp.sum(jnp.where(used, law.each(says, numbers), 0.0)))
+    numpyro.factor("data", jnp.sum(jnp.where(used, law.each(surfaces, numbers), 0.0)))
 
 
 def others(case: tuple[Shared, Surfaces, Array]) -> Problem:
@@ -118,23 +118,23 @@ def others(case: tuple[Shared, Surfaces, Array]) -> Problem:
     return Problem(_model, case, None, {})
 
 
-def predictive(says: Surfaces, temperatures: np.ndarray, seed: int) -> tuple[dict[str, np.ndarray], float]:
+def predictive(surfaces: Surfaces, temperatures: np.ndarray, seed: int) -> tuple[dict[str, np.ndarray], float]:
     """Log predictive density by every law, of every glacier from the others; and the largest k-hat of their draws."""
     found, k_hat = {}, -np.inf
     for name, law in shared_laws(temperatures).items():
         found[name] = np.empty(len(temperatures))
         for i in range(len(temperatures)):
             used = jnp.arange(len(temperatures)) != i
-            drawn = weigh(others, (law, says, used), seed + i)
-            log = np.asarray(_likelihoods(law, says, jnp.asarray(drawn.z)))[:, i]
+            drawn = weigh(others, (law, surfaces, used), seed + i)
+            log = np.asarray(_likelihoods(law, surfaces, jnp.asarray(drawn.z)))[:, i]
             found[name][i] = logsumexp(log, b=drawn.weight)
             k_hat = max(k_hat, drawn.k_hat)
     return found, k_hat
 
 
 @jax.jit
-def _likelihoods(law: Shared, says: Surfaces, z: Array) -> Array:
-    return jax.vmap(lambda numbers: law.each(says, numbers))(z)
+def _likelihoods(law: Shared, surfaces: Surfaces, z: Array) -> Array:
+    return jax.vmap(lambda numbers: law.each(surfaces, numbers))(z)
 
 
 def chosen(found: dict[str, np.ndarray]) -> str:
@@ -154,11 +154,11 @@ def data_set(law: str, number: int, pool: Executor) -> dict[str, Any]:
     places = sites()
     flows = truths(law, np.random.default_rng(seed), places)
     data = [twins.observe(*one, 100 * seed + i) for i, one in enumerate(zip(places, flows, strict=True))]
-    single = sample_all(creeping_and_sliding, [twin.case for twin in data], 100 * seed, ENOUGH, pool)
+    single = sample_all(creeping_and_sliding, [twin.case for twin in data], 100 * seed, TARGET_ESS, pool)
     pairs = zip(single, data, strict=True)
     parts = [surface(one.log_creep, one.log_sliding, float(twin.known.depth), one.weight) for one, twin in pairs]
-    says = stacked(parts)
-    found, k_hat = predictive(says, np.array([twin.temperature for twin in data]), seed)
+    surfaces = stacked(parts)
+    found, k_hat = predictive(surfaces, np.array([twin.temperature for twin in data]), seed)
     return {
         "law": law,
         "number": number,
@@ -189,7 +189,7 @@ def summary(done: list[dict[str, Any]]) -> dict[str, Any]:
     short = [
         [one["law"], one["number"]]
         for one in done
-        if one["glaciers_least_ess"] < ENOUGH or one["glaciers_k_hat"] >= K_HAT
+        if one["glaciers_least_ess"] < TARGET_ESS or one["glaciers_k_hat"] >= K_HAT
     ]
     return found | {"a glacier has too few draws": short}
 

@@ -19,10 +19,10 @@ from jax import lax
 from jaxtyping import Array
 from scipy.optimize import minimize
 
-from glacierbayes.inference.engines.nuts import Chain
+from glacierbayes.inference.engines.nuts import Nuts
 from glacierbayes.inference.problem import Problem
 from glacierbayes.inference.processes.pool import cores
-from glacierbayes.inference.start.mode import HEIGHT, laplace
+from glacierbayes.inference.start.mode import FAILED_POTENTIAL, laplace_covariance
 
 PRIOR, STARTS = 200, 5  # draws that give centre and scale; of the searches for modes
 DEEP = 50.0  # modes this much lower are left
@@ -52,13 +52,23 @@ def _prior(build: Build, case: Any) -> Array:
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
 def _chain(build: Build, warmup: int, draws: int, key: Array, start: dict[str, Array], case: Any) -> Any:
-    chain = Chain(build(case), warmup, start)
+    """Warm-up and draws of one chain: (transition, ...) vectors, divergences and numbers of gradients.
 
-    def step(state: Any, _: None) -> Any:
-        state = chain.advance(state)
-        return state, (state.z, state.diverging, state.n_steps)
+    An engine whose model has nuisance parameters beside a run decides in Python when to update them, and cannot be
+    traced: models here have none.
+    """
+    engine = Nuts(build(case), start, warmup)
 
-    return lax.scan(step, chain.first_state(key, 0), None, warmup + draws)[1]
+    def transition(advance: Callable) -> Callable:
+        def step(state: Any, _: None) -> Any:
+            state = advance(state)
+            return state, (engine.record(state).vector, state.diverging, state.n_steps)
+
+        return step
+
+    state, adapted = lax.scan(transition(engine.warm_up), engine.init(key, 0), None, warmup)
+    _, drawn = lax.scan(transition(engine.step), state, None, draws)
+    return jax.tree.map(lambda *parts: jnp.concatenate(parts), adapted, drawn)
 
 
 @partial(jax.jit, static_argnums=0)
@@ -93,7 +103,7 @@ def start(build: Build, case: Any, along: str | None = None) -> Start:
     def target(w: np.ndarray) -> tuple[float, np.ndarray]:
         value, gradient = _value_and_grad(build, jnp.asarray(centre + scale * w), case)
         good = bool(jnp.isfinite(value)) and bool(jnp.all(jnp.isfinite(gradient)))
-        return (float(value), np.asarray(gradient) * scale) if good else (HEIGHT, np.zeros_like(w))
+        return (float(value), np.asarray(gradient) * scale) if good else (FAILED_POTENTIAL, np.zeros_like(w))
 
     def descend(w: np.ndarray, height: float = np.inf) -> Any:
         found = minimize(target, w, jac=True, method="BFGS", options={"gtol": 0.05, "maxiter": 60})
@@ -107,7 +117,7 @@ def start(build: Build, case: Any, along: str | None = None) -> Start:
         first = [(prior[part[np.argmin(heights[part])]] - centre) / scale for part in parts]
     found = sorted(map(descend, first), key=lambda one: one.fun)
     modes = [one.x for one in found if one.fun < found[0].fun + DEEP]
-    covariances = [laplace(lambda w: target(w)[1], mode) for mode in modes]
+    covariances = [laplace_covariance(lambda w: target(w)[1], mode) for mode in modes]
     return Start(centre, scale, np.array(modes), np.array(covariances), target)
 
 

@@ -1,4 +1,4 @@
-"""One law A(T) for several glaciers, given what each says of its creep parameter (`likelihoods.py`)."""
+"""One law A(T) for several glaciers, given the likelihood of its creep parameter for each (`likelihoods.py`)."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ WEIGHTS = "creep_departure_weights"
 
 def law(case: tuple[Curves | Surfaces, Array], _: None = None, *, family: str) -> None:
     """The law of `models/temperature_law.py`; `case` is what the glaciers say, and their temperatures."""
-    says, temperatures = case
+    likelihoods, temperatures = case
     creep = priors.creep_of_temperature(family).creep(jnp.asarray(temperatures))
-    each = says.log(jnp.log(creep))
+    each = likelihoods.log(jnp.log(creep))
     priors.derived("creep_parameter", creep, "Pa-3 s-1", "creep parameter of a glacier")
-    priors.derived("each", each, "1", "what a glacier says of it: log likelihood")
+    priors.derived("each", each, "1", "log likelihood of the creep parameter by a glacier")
     numpyro.factor("data", jnp.sum(each))
 
 

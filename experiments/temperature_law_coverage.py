@@ -1,4 +1,4 @@
-"""Does the band of A(T) hold the truth as often as it says? Law, nuisance and noise drawn from the prior, many times.
+"""Does the band of A(T) hold the truth as often as it states? Law, nuisance and noise drawn from the prior, many times.
 
     python experiments/temperature_law_coverage.py --family gaussian_process --repetitions 50 --output coverage.json
     python experiments/temperature_law_coverage.py --check --output check.json
@@ -26,20 +26,20 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 import twins
-from alone import Known, creeping, sample_all, seen
 from likelihoods import stacked
 from sampling import Drawn, nuts, workers
 from scipy.stats import binom
 from shared_law import WEIGHTS, band, convergence, functions, of_glaciers
+from single_glacier import Known, creeping, observe_glacier, sample_all
 
 import glacierbayes as gb
 from glacierbayes import constants, priors
 from glacierbayes.inference.chunks import write_json
 
 LEVELS = (0.5, 0.8, 0.95)
-ENOUGH, LAW = 1000, (300, 1000)  # effective draws of a glacier; warm-up and draws of the law
-TOGETHER, CASES, FEW = {"chains": 2, "warmup": 150, "draws": 500}, 5, (1, 3, 5, 7)
-TRIES = 20  # of a draw whose solve fails somewhere
+TARGET_ESS, LAW = 1000, (300, 1000)  # effective draws of a glacier; warm-up and draws of the law
+TOGETHER, CASES, CHECKED_GLACIERS = {"chains": 2, "warmup": 150, "draws": 500}, 5, (1, 3, 5, 7)
+MAX_ATTEMPTS = 20  # of a draw whose solve fails somewhere
 
 
 def glaciers() -> list[twins.Twin]:
@@ -63,7 +63,7 @@ def draw(family: str, seed: int, made: list[twins.Twin]) -> tuple[np.ndarray, np
     Where a run fails, all is drawn again.
     """
     share = constants.VOLUME_CHANGE_DENSITY_SIGMA / constants.VOLUME_CHANGE_DENSITY
-    for attempt in jax.random.split(jax.random.key(seed), TRIES):
+    for attempt in jax.random.split(jax.random.key(seed), MAX_ATTEMPTS):
         weight, *keys = jax.random.split(attempt, len(made) + 1)
         with numpyro.handlers.trace() as sites, numpyro.handlers.seed(rng_seed=weight):
             law = priors.creep_of_temperature(family)
@@ -78,14 +78,14 @@ def draw(family: str, seed: int, made: list[twins.Twin]) -> tuple[np.ndarray, np
             data.append((twin.glacier, eqx.tree_at(where, twin.observations, fields), twin.known))
         if all(bool(jnp.all(jnp.isfinite(case[1].velocity.velocity))) for case in data):
             return np.asarray(sites[WEIGHTS]["value"]), np.asarray(log_creep), data
-    raise RuntimeError(f"no draw of the prior could be solved in {TRIES} tries (seed {seed})")
+    raise RuntimeError(f"no draw of the prior could be solved in {MAX_ATTEMPTS} tries (seed {seed})")
 
 
 def law_of(family: str, temperatures: np.ndarray, data: list[tuple], seed: int, pool: Executor) -> tuple[Drawn, list]:
     """Draws of the law from every glacier by itself, and those."""
-    single = sample_all(creeping, data, 1000 * seed, ENOUGH, pool)
-    says = stacked([one.curve for one in single])
-    return nuts(of_glaciers(family), (says, jnp.asarray(temperatures)), seed, *LAW), single
+    single = sample_all(creeping, data, 1000 * seed, TARGET_ESS, pool)
+    curves = stacked([one.curve for one in single])
+    return nuts(of_glaciers(family), (curves, jnp.asarray(temperatures)), seed, *LAW), single
 
 
 def repetition(family: str, seed: int, made: list[twins.Twin], pool: Executor) -> dict:
@@ -122,14 +122,14 @@ def together(family: str, temperatures: np.ndarray, knowns: tuple[Known, ...]):
         each = priors.enumerate_glaciers(glacier, observations)
         for (name, one, shown), temperature, known in zip(each, temperatures, knowns, strict=True):
             with priors.scope(name):
-                seen(one, shown, known, gb.laws.Glen(law.creep(jnp.asarray(temperature))))
+                observe_glacier(one, shown, known, gb.laws.Glen(law.creep(jnp.asarray(temperature))))
 
     return model
 
 
 def check(family: str, seed: int, made: list[twins.Twin], pool: Executor, folder: Path) -> dict:
     """One truth, its posterior by both ways: differences of the function in standard deviations, and their ratio."""
-    made = [made[i] for i in FEW]
+    made = [made[i] for i in CHECKED_GLACIERS]
     _, _, data = draw(family, seed, made)
     temperatures = np.array([twin.temperature for twin in made])
     split, _ = law_of(family, temperatures, data, seed, pool)

@@ -6,8 +6,8 @@ The study of Bolibar et al. 2023 (doi 10.5194/gmd-16-6671-2023), harder: no glac
 a kink that no family holds, correlated noise and gaps in the velocity, a geodetic balance with its error, a thickness
 product that is off in every cell and in scale (the latent scale of a glacier has the standard deviation that both leave
 in its thickness); and every other unknown of a glacier is sampled beside the law. Prior: constant in T, free. Every
-glacier is sampled by itself, then the law given what each says (`alone.py`). Beside the bands stand the highest point
-of the posterior, which is what a fit without them says, and the prior.
+glacier is sampled by itself, then the law given the likelihood of each (`single_glacier.py`). The figure has the bands,
+the highest point of the posterior, which is the result of a fit without them, and the prior.
 
 OUTPUT has quantiles of A by family, OUTPUT.scores.json the scores, OUTPUT.png the figure; draws are in the folder
 OUTPUT.runs, and a second call goes on from there. `--scale 0.2` has 20 % in the scale of the thickness.
@@ -28,10 +28,10 @@ import jax.numpy as jnp
 import numpy as np
 import twins
 import xarray as xr
-from alone import Alone, creeping, sample_all
 from likelihoods import Curves, stacked
 from sampling import workers
 from shared_law import TEMPERATURES, WEIGHTS, band, functions, law, prior_functions
+from single_glacier import GlacierPosterior, creeping, sample_all
 
 import glacierbayes as gb
 from glacierbayes import priors
@@ -39,8 +39,8 @@ from glacierbayes.inference.chunks import write_json
 from glacierbayes.inference.problem import Problem
 from glacierbayes.inference.start.mode import find_start
 
-GAP, NEAR = -11.0, 0.5  # degC: the gap's middle; how far from a glacier there are data
-ENOUGH = {True: 1000, False: 4000}  # effective draws of a glacier, quick or not
+GAP, DATA_DISTANCE = -11.0, 0.5  # degC: the gap's middle; how far from a glacier there are data
+TARGET_ESS = {True: 1000, False: 4000}  # effective draws of a glacier, quick or not
 LAW = {"chains": 2, "warmup": 1000, "draws": 4000}
 
 
@@ -83,15 +83,15 @@ def study(output: Path, scale_sigma: float, quick: bool, seed: int) -> None:
     laws = [gb.laws.Glen(float(creep)) for creep in creeps]
     seen = [twins.observe(*one, seed + i, scale_sigma) for i, one in enumerate(zip(sites, laws, strict=True))]
     with workers() as pool:
-        single = sample_all(creeping, [twin.case for twin in seen], seed, ENOUGH[quick], pool, folder)
+        single = sample_all(creeping, [twin.case for twin in seen], seed, TARGET_ESS[quick], pool, folder)
     temperatures = np.array([twin.temperature for twin in seen])
     each = stacked([one.curve for one in single])
-    scores: dict[str, Any] = {"glaciers": [_says(*one) for one in zip(seen, creeps, single, strict=True)]}
+    scores: dict[str, Any] = {"glaciers": [_glacier_summary(*one) for one in zip(seen, creeps, single, strict=True)]}
     for one in scores["glaciers"]:
         print(json.dumps(one), flush=True)
     print(f"{len(seen)} glaciers by themselves: {time.monotonic() - began:.0f} s", flush=True)
     known = np.array([t.temperature for t in seen if t.mean_speed > twins.SPEED_SIGMA])
-    has_data = np.min(np.abs(TEMPERATURES[:, None] - known), 1) <= NEAR
+    has_data = np.min(np.abs(TEMPERATURES[:, None] - known), 1) <= DATA_DISTANCE
     truth = twins.true_creep(TEMPERATURES)
     gap = TEMPERATURES == GAP
     result, modes = {}, {}
@@ -134,7 +134,7 @@ def study(output: Path, scale_sigma: float, quick: bool, seed: int) -> None:
         figure(output.with_name(output.name + ".png"), result, bands, modes, scores["glaciers"])
 
 
-def _says(twin: twins.Twin, creep: float, found: Alone) -> dict[str, float]:
+def _glacier_summary(twin: twins.Twin, creep: float, found: GlacierPosterior) -> dict[str, float]:
     """Of one glacier: what it is, and what it says of its A by itself."""
     quantile = partial(np.quantile, found.log_creep, weights=found.weight, method="inverted_cdf")
     return {

@@ -9,10 +9,10 @@ from typing import NamedTuple
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from alone import IMAGES, YEARS, Known, fast_depth, mean_height
 from jaxtyping import Array
 from scipy.ndimage import gaussian_filter
 from scipy.stats import norm
+from single_glacier import IMAGES, YEARS, Known, fast_depth, mean_height
 
 import glacierbayes as gb
 
@@ -48,7 +48,7 @@ class Twin(NamedTuple):
 
     @property
     def case(self) -> tuple:
-        """What `alone.sample` is given."""
+        """What `single_glacier.sample_all` is given."""
         return self.glacier, self.observations, self.known
 
 

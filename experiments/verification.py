@@ -33,7 +33,7 @@ from glacierbayes.physics.mass_balance import MassBalance, Prescribed
 CREEP = 1e-16 / SECONDS_PER_YEAR  # Pa-3 s-1; EISMINT's, as Bueler et al. and Jarosch et al. take it
 DENSITY = 910.0
 PARTS = 8  # points a side over which a cell's mean is taken
-LEAST = 1.0  # m; the margin is where ice is thinner
+MIN_THICKNESS = 1.0  # m; the margin is where ice is thinner
 GRIDS = (30, 60, 120, 240)
 
 
@@ -63,7 +63,7 @@ class Growth(MassBalance):
         """The balance of the middle of a step stands for all of it: none is longer than 25 years."""
         return tuple(np.linspace(start, end, int((end - start) / 25.0) + 2)[1:-1])
 
-    def on(self, cells):
+    def laid_out(self, cells):
         return Growth(self.dome, cells(self.x), cells(self.y), self.width)
 
 
@@ -151,10 +151,10 @@ def errors(run: Run) -> dict[str, float]:
     """All figures of one run."""
     found, exact = np.asarray(run.history.thickness[-1]), run.exact
     off = found - exact
-    films, ice = (found > 0) | (exact > 0), (found > LEAST) | (exact > 0)
+    films, ice = (found > 0) | (exact > 0), (found > MIN_THICKNESS) | (exact > 0)
 
     def margin(thickness: np.ndarray) -> float:
-        covered = float(np.sum(thickness > LEAST))
+        covered = float(np.sum(thickness > MIN_THICKNESS))
         return run.width * (np.sqrt(covered / np.pi) if run.round else covered)
 
     deep = run.distance < np.max(run.distance[exact > 0]) - 3 * run.width

@@ -18,8 +18,8 @@ import xarray as xr
 from sampling import Build, potentials, start
 from scipy.special import gammaln, logsumexp
 
-ROUND, LEAST, MOST = 500, 4, 24  # draws of a round; rounds
-ENOUGH, K_HAT = 1000.0, 0.7  # effective draws, and the shape of the weights' tail, at which it ends
+DRAWS_PER_ROUND, MIN_ROUNDS, MAX_ROUNDS = 500, 4, 24  # draws of a round; rounds
+TARGET_ESS, K_HAT = 1000.0, 0.7  # effective draws, and the shape of the weights' tail, at which it ends
 FREEDOM, SPREAD = 5.0, 1.5  # of the Student-t; variances of the first proposal over the Laplace approximations'
 PARTS, DRAWS_OF_A_PART = 4, 80.0  # of a mixture at most; effective draws that one takes
 PRIOR_SHARE = 0.1  # of every proposal, a part as wide as the prior, for arms that the mode does not see
@@ -88,21 +88,21 @@ class Rounds:
         self.proposals = [Mixture(np.full(count, 1 / count), self.first.modes, roots).beside_the_prior()]
         self.x, self.height = np.empty((0, self.dimension)), np.empty(0)
 
-    def until(self, enough: float = ENOUGH, log_factor: Callable | None = None) -> Weighted:
+    def until(self, enough: float = TARGET_ESS, log_factor: Callable | None = None) -> Weighted:
         """Rounds until there are enough effective draws and their weights have no heavy tail.
 
         Args:
             enough: effective draws.
             log_factor: of unconstrained draws (draw, parameter): what is added to the posterior's log density.
         """
-        for count in range(MOST):
+        for count in range(MAX_ROUNDS):
             if self.x.size:
                 found = self._weighted(log_factor)
-                if count >= LEAST and found.ess >= enough and found.k_hat < K_HAT:
+                if count >= MIN_ROUNDS and found.ess >= enough and found.k_hat < K_HAT:
                     return found
                 parts = min(PARTS, 1 + int(found.ess / DRAWS_OF_A_PART))
                 self.proposals.append(_fitted(self.x, found.weight, parts, self.rng).beside_the_prior())
-            more = self.proposals[-1].draw(self.rng, ROUND)
+            more = self.proposals[-1].draw(self.rng, DRAWS_PER_ROUND)
             potential = potentials(self.build, jnp.asarray(self._place(more)), self.case)
             self.x = np.concatenate([self.x, more])
             self.height = np.concatenate([self.height, -np.asarray(potential)])
@@ -121,7 +121,7 @@ class Rounds:
         return Weighted(z, weight, float(k_hat), float(1 / np.sum(weight**2)))
 
 
-def weigh(build: Build, case: Any, seed: int, along: str | None = None, enough: float = ENOUGH) -> Weighted:
+def weigh(build: Build, case: Any, seed: int, along: str | None = None, enough: float = TARGET_ESS) -> Weighted:
     """Draws of a posterior; see `Rounds`."""
     return Rounds(build, case, seed, along).until(enough)
 
@@ -135,13 +135,13 @@ def _fitted(x: np.ndarray, weight: np.ndarray, parts: int, rng: np.random.Genera
     for _ in range(STEPS):
         log_parts = found.log_parts(x)
         own = weight * np.exp(log_parts - logsumexp(log_parts, axis=0))
-        near = own * (FREEDOM + d) / (FREEDOM + found.squares(x))
+        t_weight = own * (FREEDOM + d) / (FREEDOM + found.squares(x))
         share = np.maximum(own.sum(1), 1e-6)
-        middles = near @ x / np.maximum(near.sum(1), 1e-6)[:, None]
+        middles = t_weight @ x / np.maximum(t_weight.sum(1), 1e-6)[:, None]
         away = x - middles[:, None]
-        matrices = np.einsum("kn,kni,knj->kij", near, away, away, optimize=True) / share[:, None, None]
+        matrices = np.einsum("kn,kni,knj->kij", t_weight, away, away, optimize=True) / share[:, None, None]
         effective = share**2 / np.maximum(np.sum(own**2, 1), 1e-12)
-        lean = (d / (d + effective))[:, None, None]
-        matrices = (1 - lean) * matrices + lean * whole / 2
+        shrinkage = (d / (d + effective))[:, None, None]
+        matrices = (1 - shrinkage) * matrices + shrinkage * whole / 2
         found = Mixture(share / share.sum(), middles, np.linalg.cholesky(matrices))
     return found

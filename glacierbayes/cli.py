@@ -63,15 +63,15 @@ def infer(
     output: Annotated[Path, typer.Option(help="NetCDF file for the draws.")] = Path("posterior.nc"),
     resolution: Resolution = None,
     thickness: Thickness = None,
-    method: Annotated[str, typer.Option(help="nuts, or svi: faster, and no more than near.")] = "nuts",
+    method: Annotated[str, typer.Option(help="nuts, svi (faster, approximate) or blackjax.")] = "nuts",
     chains: Annotated[int, typer.Option(min=1, help="Independent chains.")] = 4,
-    draws: Annotated[int, typer.Option(min=1, help="Draws kept in each chain.")] = 1000,
-    warmup: Annotated[int, typer.Option(min=1, help="Draws used for tuning in each chain.")] = 500,
+    draws: Annotated[int, typer.Option(min=1, help="Draws recorded in each chain.")] = 1000,
+    warmup: Annotated[int, typer.Option(min=1, help="Warm-up transitions in each chain.")] = 500,
     seed: Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")] = 0,
     option: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="Option of the model; can be given again.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last whole chunk of draws.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from the last chunk of draws.")] = False,
 ) -> None:
     """Draw from the posterior of one glacier or several."""
     options = parse_options(option or [])

@@ -1,4 +1,4 @@
-"""What a model declares about itself, as the result file keeps it. This leaf knows no sampler."""
+"""Declarations of a model for the result file: units, dimensions, provenance. This module imports no sampler."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Variable(NamedTuple):
 
 @dataclass(frozen=True)
 class ObservedVariable:
-    """What the result file says of the site of one observation.
+    """Description of the site of one observation in the result file.
 
     Attributes:
         modelled: name of the variable with the prediction without noise.

@@ -1,4 +1,4 @@
-"""`Glacier`: one glacier on a regular grid, and the climate above it."""
+"""`Glacier`, one glacier on a regular grid, and `Climate`, its monthly climate."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from jaxtyping import Array, Bool, Float
 
 from glacierbayes.errors import InputError
 
-# Width of the rim round the outline that `simulate` works in, m: snow that spills over a ridge runs about this far
+# Margin of the window round the outline in which `simulate` works, m: ice that flows over a ridge gets about this far
 # down the other side in 20 years.
-RIM = 2000.0
+WINDOW_MARGIN = 2000.0
 
 
 class Climate(eqx.Module):
-    """Monthly climate at one height, whole calendar years.
+    """Monthly climate at one elevation, in whole calendar years.
 
     Attributes:
         temperature: (year, month) monthly mean air temperature, degC.
         precipitation: (year, month) monthly sums, kg m-2.
-        reference_height: elevation that both belong to, m.
+        reference_height: elevation for which both hold, m.
         first_year: calendar year of the first row.
         source: name of the climate data set.
     """
@@ -36,10 +36,10 @@ class Climate(eqx.Module):
     source: str = eqx.field(static=True, default="not stated")
 
     def __check_init__(self):
-        """Shapes.
+        """Checks the shapes.
 
         Raises:
-            InputError: other than twelve months a year, or not as many of temperature as of precipitation.
+            InputError: a year has not twelve months, or temperature and precipitation differ in shape.
         """
         shapes = jnp.shape(self.temperature), jnp.shape(self.precipitation)
         if len(shapes[0]) != 2 or shapes[0][1] != 12 or shapes[0] != shapes[1]:
@@ -54,7 +54,7 @@ class Climate(eqx.Module):
         return self.first_year + self.temperature.shape[0] - 1
 
     def covers(self, start: float, end: float) -> bool:
-        """Whether every calendar year that [start, end] touches is there."""
+        """Whether the climate has every calendar year of the period [start, end], in decimal years."""
         return bool(self.first_year <= np.floor(start) and np.ceil(end) - 1 <= self.last_year)
 
 
@@ -64,14 +64,15 @@ class Glacier(eqx.Module):
     Attributes:
         bed: (y, x) bed elevation, m.
         thickness: (y, x) ice thickness, m; cut to `mask`.
-        mask: (y, x) the outline; positive balance acts only inside it. Given as None it is the whole grid, and snow
-            falls on every rock: where there is no outline, take thickness > 0.
+        mask: (y, x) the outline; positive balance acts only inside it. Given as None it is the whole grid, and ice
+            accumulates on bare rock too: where there is no outline, take thickness > 0.
         x, y: coordinates of the cell centres, m, evenly spaced.
         climate: monthly climate, or None.
-        fields: (y, x) each: whatever else a flow law asks for by name, such as "temperature", in its own unit.
+        fields: further fields (y, x) that flow laws use by name, such as "temperature", each in its own unit.
         crs: map projection, as PROJ or WKT text, or None.
         surface_year: decimal year of the surface elevation, or None where it is not known.
         thickness_product: where the thickness comes from.
+        notes: statements about how the fields were made, one line each, such as the number of gaps that were filled.
         window: rows and columns that `simulate` works in, (y0, y1, x0, x1).
     """
 
@@ -86,6 +87,7 @@ class Glacier(eqx.Module):
     rgi_id: str | None = eqx.field(static=True)
     thickness_product: str | None = eqx.field(static=True)
     surface_year: float | None = eqx.field(static=True)
+    notes: tuple[str, ...] = eqx.field(static=True)
     window: tuple[int, int, int, int] = eqx.field(static=True)
 
     def __init__(
@@ -102,6 +104,7 @@ class Glacier(eqx.Module):
         rgi_id: str | None = None,
         thickness_product: str | None = None,
         fields: Mapping[str, Any] | None = None,
+        notes: tuple[str, ...] = (),
     ):
         """Checks what can be checked (arrays that JAX is tracing cannot) and cuts the ice to the outline.
 
@@ -129,6 +132,7 @@ class Glacier(eqx.Module):
         self.x, self.y, self.climate, self.crs = x, y, climate, crs
         self.rgi_id, self.thickness_product = rgi_id, thickness_product
         self.surface_year = None if surface_year is None else float(surface_year)
+        self.notes = tuple(notes)
 
     @property
     def surface(self) -> Float[Array, "y x"]:
@@ -151,24 +155,32 @@ class Glacier(eqx.Module):
         return jnp.abs(self.dx * self.dy)
 
     def scaled(self, factor: Float[Array, ""] | Float[Array, "y x"] | float) -> Glacier:
-        """The same surface over ice `factor` times as thick: the bed moves."""
+        """Returns the glacier with its thickness multiplied by a factor, the surface fixed: the bed moves.
+
+        Args:
+            factor: a number, or (y, x).
+        """
         thickness = self.thickness * factor
         return eqx.tree_at(lambda g: (g.bed, g.thickness), self, (self.surface - thickness, thickness))
 
     def raised(self, change: Float[Array, ""] | Float[Array, "y x"] | float) -> Glacier:
-        """The same bed under ice `change` metres thicker wherever there is ice, at least 0."""
+        """Returns the glacier with its surface raised where there is ice, the bed fixed.
+
+        Args:
+            change: of the thickness, m, a number or (y, x); no thickness becomes negative.
+        """
         thickness = jnp.where(self.thickness > 0, jnp.maximum(self.thickness + change, 0.0), 0.0)
         return eqx.tree_at(lambda g: g.thickness, self, thickness)
 
     def with_field(self, name: str, value: Any) -> Glacier:
-        """The same glacier with a field for flow laws.
+        """Returns the glacier with one more field for flow laws.
 
         Args:
-            name: under which laws ask for it.
-            value: (y, x), or a number for everywhere.
+            name: the name by which laws ask for the field.
+            value: (y, x), or one number for all cells.
 
         Raises:
-            InputError: another shape, or values that are no numbers.
+            InputError: the field has another shape, or values that are not finite.
         """
         fields = {**self.fields, name: _field(name, value, self.bed.shape)}
         return eqx.tree_at(lambda g: g.fields, self, fields)
@@ -195,7 +207,7 @@ def _check_axis(name: str, axis: Array) -> None:
 
 
 def _field(name: str, value: Any, shape: tuple[int, ...]) -> Array:
-    """A field for flow laws; a number stands for the same everywhere."""
+    """A field (y, x) for flow laws, from an array or from one number."""
     field = jnp.asarray(value, float)
     if field.shape not in ((), shape):
         raise InputError(f"Glacier: fields[{name!r}] has shape {field.shape}, expected (y, x) = {shape} or a number")
@@ -222,9 +234,9 @@ def _outline(mask: Any) -> Array:
 
 
 def _window(mask: Array, thickness: Array, x: Array, y: Array) -> tuple[int, int, int, int]:
-    """Rows and columns of the outline and the ice, with a rim for an advance.
+    """Rows and columns of the outline and the ice, with a margin for an advance.
 
-    Whether the rim was wide enough is checked in the run itself (`solvers.simulate`).
+    Whether the margin was wide enough is checked in the run itself (`solvers.simulate`).
     """
     ice, inside = _concrete(thickness), _concrete(mask)
     rows, columns = mask.shape
@@ -235,10 +247,10 @@ def _window(mask: Array, thickness: Array, x: Array, y: Array) -> tuple[int, int
     if not used.any():
         return 0, rows, 0, columns
     inner_y, inner_x = np.nonzero(used)
-    rim_x, rim_y = (max(4, round(RIM / abs(axis[1] - axis[0]))) for axis in (across, along))
+    margin_x, margin_y = (max(4, round(WINDOW_MARGIN / abs(axis[1] - axis[0]))) for axis in (across, along))
     return (
-        max(int(inner_y.min()) - rim_y, 0),
-        min(int(inner_y.max()) + rim_y + 1, rows),
-        max(int(inner_x.min()) - rim_x, 0),
-        min(int(inner_x.max()) + rim_x + 1, columns),
+        max(int(inner_y.min()) - margin_y, 0),
+        min(int(inner_y.max()) + margin_y + 1, rows),
+        max(int(inner_x.min()) - margin_x, 0),
+        min(int(inner_x.max()) + margin_x + 1, columns),
     )

@@ -1,4 +1,4 @@
-"""Sites of a model with units and names in words, and what a model states about itself.
+"""Sites of a model with units and long names, and declarations of a model for the result file.
 
 A model of several glaciers has its sites once for every glacier, under the name of the glacier:
 `glacier2/thickness_scale`.
@@ -26,26 +26,26 @@ _scope: ContextVar[str] = ContextVar("scope", default="")
 
 @contextlib.contextmanager
 def collect_declarations() -> Iterator[Declarations]:
-    """Collects the declarations of a model that is traced inside the context."""
-    found = Declarations()
-    token = _declarations.set(found)
+    """Collects the declarations of a model that is traced inside the context, and yields them."""
+    declarations = Declarations()
+    token = _declarations.set(declarations)
     try:
-        yield found
+        yield declarations
     finally:
         _declarations.reset(token)
 
 
 @contextlib.contextmanager
 def scope(name: str) -> Iterator[None]:
-    """Puts the name and a slash in front of all that is sampled, derived or stated inside: of one of several glaciers.
+    """Prefixes every site, derived value and declaration inside with the name of one of several glaciers and a slash.
 
     Args:
         name: of the glacier, without a slash.
     """
     token = _scope.set(f"{name}{DIVIDER}")
-    found = _declarations.get()
-    if found is not None and name not in found.glaciers:
-        found.glaciers.append(name)
+    declarations = _declarations.get()
+    if declarations is not None and name not in declarations.glaciers:
+        declarations.glaciers.append(name)
     try:
         with handlers.scope(prefix=name, divider=DIVIDER):
             yield
@@ -54,19 +54,19 @@ def scope(name: str) -> Iterator[None]:
 
 
 def record_provenance(name: str, value: str) -> None:
-    """Keeps a statement that a reader of the result must know, in the attributes of the result.
+    """Records a statement about how the model was built, for the attributes of the result.
 
     Args:
         name: the topic, such as "balance_model".
         value: the statement.
     """
-    found = _declarations.get()
-    if found is not None:
-        found.provenance[_scope.get() + name] = value
+    declarations = _declarations.get()
+    if declarations is not None:
+        declarations.provenance[_scope.get() + name] = value
 
 
 def sample(name: str, prior: Any, units: str, long_name: str) -> Array:
-    """Samples a site, and keeps its unit and its name in words for the result file.
+    """Samples a site and records its unit and long name for the result file.
 
     Args:
         name: of the site.
@@ -79,7 +79,7 @@ def sample(name: str, prior: Any, units: str, long_name: str) -> Array:
 
 
 def derived(name: str, value: Array, units: str, long_name: str) -> Array:
-    """Records a derived value, and keeps its unit and its name in words for the result file.
+    """Records a derived value with its unit and long name for the result file.
 
     Args:
         name: of the site.
@@ -99,11 +99,11 @@ def store_function(name: str, grid: dict[str, tuple[np.ndarray, str]], weights: 
         grid: places along an input and the unit of the input, by the name of the input.
         weights: name of the site that holds the weights of the function; None for none.
     """
-    found = _declarations.get()
-    if found is not None:
-        found.grids[_scope.get() + name] = grid
+    declarations = _declarations.get()
+    if declarations is not None:
+        declarations.grids[_scope.get() + name] = grid
         if weights is not None:
-            found.weights.append(_scope.get() + weights)
+            declarations.weights.append(_scope.get() + weights)
 
 
 def mark_data(name: str, value: float) -> None:
@@ -113,13 +113,13 @@ def mark_data(name: str, value: float) -> None:
         name: of the input.
         value: of the input, in its unit.
     """
-    found = _declarations.get()
-    if found is not None:
-        found.inputs.setdefault(name, []).append(value)
+    declarations = _declarations.get()
+    if declarations is not None:
+        declarations.inputs.setdefault(name, []).append(value)
 
 
 def store_field(name: str, values: np.ndarray, units: str, long_name: str) -> None:
-    """Keeps a further field of the glacier in the result, beside bed and thickness.
+    """Records a further field of the glacier for the result, beside bed and thickness.
 
     Args:
         name: of the variable.
@@ -127,9 +127,9 @@ def store_field(name: str, values: np.ndarray, units: str, long_name: str) -> No
         units: of the values.
         long_name: a name in words.
     """
-    found = _declarations.get()
-    if found is not None:
-        found.fields[_scope.get() + name] = (values, units, long_name)
+    declarations = _declarations.get()
+    if declarations is not None:
+        declarations.fields[_scope.get() + name] = (values, units, long_name)
 
 
 def observed_variable(name: str, describe: Callable[[], ObservedVariable]) -> None:
@@ -139,17 +139,17 @@ def observed_variable(name: str, describe: Callable[[], ObservedVariable]) -> No
         name: of the site.
         describe: is called only where declarations are collected, outside of the trace, so that it may compute.
     """
-    found = _declarations.get()
-    if found is None:
+    declarations = _declarations.get()
+    if declarations is None:
         return
     with jax.ensure_compile_time_eval():
         variable = describe()
-    found.observed[_scope.get() + name] = variable
-    found.units[_scope.get() + name] = (variable.units, variable.long_name)
-    found.units[_scope.get() + variable.modelled] = (variable.units, variable.modelled_long_name)
+    declarations.observed[_scope.get() + name] = variable
+    declarations.units[_scope.get() + name] = (variable.units, variable.long_name)
+    declarations.units[_scope.get() + variable.modelled] = (variable.units, variable.modelled_long_name)
 
 
 def _describe(name: str, units: str, long_name: str) -> None:
-    found = _declarations.get()
-    if found is not None:
-        found.units[_scope.get() + name] = (units, long_name)
+    declarations = _declarations.get()
+    if declarations is not None:
+        declarations.units[_scope.get() + name] = (units, long_name)

@@ -3,7 +3,7 @@
 Weertman's law times an unknown function of both, over creep that is the same everywhere, from surface velocity and
 geodetic mass balance of one glacier. The factor is 1 at the reference thickness and slope, where the sampled speed
 and share of sliding say how much slides: its shape is what is unknown of it, its level is Weertman's C. The slope
-is one that ice feels, averaged over two thicknesses. Thickness enters through a scale, mass balance through its own
+is averaged over two ice thicknesses. Thickness enters through a scale, mass balance through its own
 parameters.
 """
 
@@ -11,8 +11,8 @@ import glacierbayes as gb
 from glacierbayes import priors
 
 DEPARTURE = 0.7  # of the logarithm: a factor of 2 either way is usual, one of 4 is not
-# In valley glaciers 1 to 3 (Kamb and Echelmeyer 1986). Ice does not feel the slope of a single cell: without an average
-# thick ice has to smooth the surface in the first years, and the function makes up for what is left.
+# In valley glaciers 1 to 3 (Kamb and Echelmeyer 1986). Flow does not depend on the slope of a single cell: without an
+# average thick ice has to smooth the surface in the first years, and the function compensates for the rest.
 COUPLING = 2.0
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from glacierbayes.cli import main
 
-from .data.conftest import Folder, climate
-from .data.test_bad_input import one_cell, put, setting, shifted, uneven, units, without
+from .data.directories import Folder, climate
+from .data.edits import one_cell, put, setting, shifted, uneven, units, without
 
 INFER = ["infer", "creep", "{folder}", "--resolution", "100", "--output", "{here}/out.nc"]
 

@@ -47,21 +47,20 @@ def refused(result: tuple[int, str, str], *words: str) -> None:
         assert word in err
 
 
-def test_help_is_quick_and_imports_nothing_heavy():
+def test_help_imports_nothing_heavy():
     code = (
-        "import sys, time; start = time.perf_counter()\n"
+        "import sys\n"
         "from glacierbayes.cli import main\n"
         "try: main(['--help'])\n"
         "except SystemExit as end: status = end.code\n"
-        "print(status, time.perf_counter() - start, *sys.modules, file=sys.stderr)"
+        "print(status, *sys.modules, file=sys.stderr)"
     )
-    runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True) for _ in range(3)]
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     for command in ("demo", "infer", "simulate", "check", "report", "fetch"):
-        assert command in runs[0].stdout
-    status, _, *modules = runs[0].stderr.split()
+        assert command in run.stdout
+    status, *modules = run.stderr.split()
     assert status == "0"
-    assert not {"jax", "numpy", "xarray", "arviz"} & set(modules)
-    assert min(float(run.stderr.split()[1]) for run in runs) < 0.5
+    assert not {"jax", "numpy", "scipy", "xarray", "arviz", "numpyro", "matplotlib"} & set(modules)
 
 
 @pytest.mark.parametrize(
@@ -203,7 +202,7 @@ class _Verdict:
 def test_status_tells_whether_draws_are_trusted(cli, fake, tmp_path, ok, status):
     file = tmp_path / "posterior.nc"
     file.touch()
-    fake("inference.diagnostics", check=lambda _: _Verdict(ok))
+    fake("draws.check", check=lambda _: _Verdict(ok))
     fake("demo", run_demo=lambda **_: ok)
     assert cli("check", file) == (status, "verdict\n", "")
     assert cli("demo")[0] == status

@@ -25,6 +25,25 @@ def test_an_old_name_says_the_new_one(module, old, new):
         getattr(getattr(gb, module), old)
 
 
-@pytest.mark.parametrize("module", ["laws", "functions", "solvers"])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("at_start", "begin_run"),
+        ("coupled", "average_slope"),
+        ("data_at", "mark_data"),
+        ("keep_field", "store_field"),
+        ("keep_function", "store_function"),
+        ("of_the_ice", "thickness_and_slope_inputs"),
+        ("several", "enumerate_glaciers"),
+        ("state", "record_provenance"),
+    ],
+)
+def test_an_old_block_says_the_new_one(old, new):
+    with pytest.raises(ImportError, match=rf"priors\.{old} .*priors\.{new}"):
+        getattr(gb.priors, old)
+    assert callable(getattr(gb.priors, new))
+
+
+@pytest.mark.parametrize("module", ["laws", "functions", "priors", "solvers"])
 def test_a_name_that_never_was_is_an_attribute_error(module):
     assert not hasattr(getattr(gb, module), "no_such_name")

@@ -1,4 +1,4 @@
-"""The reference balance in OGGM's `mb_calib.json` -> `GeodeticBalance`."""
+"""Reads the reference balance in OGGM's `mb_calib.json` as a `GeodeticBalance`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ CALIBRATION = "mb_calib.json"
 
 
 def read_balance(content: dict[str, Any], path: Path) -> tuple[GeodeticBalance | None, list[str]]:
-    """`reference_mb` and `reference_mb_err`, mm w.e. per year over `reference_period`; melt factors are not data.
+    """Reads the geodetic balance, or a note on why there is none.
+
+    The file states `reference_mb` and `reference_mb_err` in mm w.e. per year over `reference_period`. Its melt factors
+    were calibrated on that balance and are not data.
 
     Raises:
         InputError: a value is no number, the error is not positive, or the period cannot be read.

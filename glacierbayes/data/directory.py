@@ -1,4 +1,4 @@
-"""An OGGM glacier directory on disk."""
+"""An OGGM glacier directory on disk: its files are checked when they are opened."""
 
 from __future__ import annotations
 
@@ -19,22 +19,27 @@ RGI_ID = re.compile(r"RGI60-(0[1-9]|1\d)\.\d{5}|RGI2000-v7\.0-[GC]-(0[1-9]|1\d)-
 
 
 class Directory:
-    """The files of a glacier directory, checked; remembers which were read.
+    """The files of an OGGM glacier directory, with the hash of every file that was read.
 
     Attributes:
         path: the folder.
-        data: `gridded_data.nc`, x rising.
-        grid: `glacier_grid.json`.
-        x, y: cell centres in the order of `data`, m.
-        calibration: `mb_calib.json`, or None.
-        rgi_id: of the directory, or None where nothing states it.
+        data: content of `gridded_data.nc`, with x ascending.
+        grid: content of `glacier_grid.json`.
+        x, y: (x,) and (y,) coordinates of the cell centres in the order of `data`, m.
+        calibration: content of `mb_calib.json`, or None where the folder has no such file.
+        rgi_id: RGI id of the glacier, or None where neither folder nor files state it.
         hashes: SHA-256 of every file that was read, by file name.
 
     Raises:
-        InputError: a file that is needed is missing or wrong.
+        InputError: a required file is missing or wrong.
     """
 
     def __init__(self, directory: Any):
+        """Opens the folder.
+
+        Args:
+            directory: path of the folder, or an OGGM `GlacierDirectory` (anything with `.dir`).
+        """
         given = directory.dir if hasattr(directory, "dir") else directory
         self.path = Path(given)
         if not self.path.is_dir():
@@ -43,17 +48,21 @@ class Directory:
                 "check the path, or get one with glacierbayes fetch"
             )
         self.hashes: dict[str, str] = {}
-        self.grid = schema.read_json(self.needed(GRID))
-        path = self.needed(GRIDDED)
+        self.grid = schema.read_json(self.required_path(GRID))
+        path = self.required_path(GRIDDED)
         self.data = _west_to_east(schema.open_netcdf(path, "fetch the glacier directory again"))
-        self.x, self.y = schema.axes(self.data, self.grid, path, self.path / GRID)
-        calibration = self.optional(CALIBRATION)
+        self.x, self.y = schema.read_axes(self.data, self.grid, path, self.path / GRID)
+        calibration = self.optional_path(CALIBRATION)
         self.calibration = None if calibration is None else schema.read_json(calibration)
         self.rgi_id = self._rgi_id(getattr(directory, "rgi_id", None))
 
-    def needed(self, name: str) -> Path:
-        """Path of a file that must be there."""
-        path = self.optional(name)
+    def required_path(self, name: str) -> Path:
+        """Returns the path of a required file and hashes the file.
+
+        Raises:
+            InputError: the folder has no such file.
+        """
+        path = self.optional_path(name)
         if path is None:
             raise InputError(
                 f"{self.path / name}: no such file, and an OGGM glacier directory needs it; "
@@ -61,8 +70,8 @@ class Directory:
             )
         return path
 
-    def optional(self, name: str) -> Path | None:
-        """Path of a file, or None."""
+    def optional_path(self, name: str) -> Path | None:
+        """Returns the path of a file and hashes the file; None where the folder has no such file."""
         path = self.path / name
         if not path.is_file():
             return None
@@ -71,8 +80,8 @@ class Directory:
         return path
 
     def field(self, name: str) -> np.ndarray:
-        """A variable of `schema.VARIABLES` as float64 (y, x)."""
-        return schema.field(self.data, name, self.path / GRIDDED)
+        """Reads a variable of `schema.VARIABLES` as a float64 array (y, x); see `schema.read_field`."""
+        return schema.read_field(self.data, name, self.path / GRIDDED)
 
     def _rgi_id(self, known: str | None) -> str | None:
         if known is None and RGI_ID.fullmatch(self.path.resolve().name):

@@ -1,4 +1,4 @@
-"""From the cells of a file to the cells of a run: blocks of whole cells, conservative means, gaps filled."""
+"""Coarsening of a grid by blocks of whole cells with conservative means, and filling of gaps in the thickness."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BAND_CELLS = 10  # coarse cells of area that a band has at least
 
 @dataclass(frozen=True)
 class Blocks:
-    """Square blocks of file cells, one for every coarse cell.
+    """Square blocks of cells of the file, one for every coarse cell.
 
     Attributes:
         rows, columns: (coarse cell, factor) indices into the file's grid; those beyond it are padding.
@@ -27,11 +27,16 @@ class Blocks:
 
     @property
     def factor(self) -> int:
-        """File cells along one side of a coarse cell."""
+        """Number of cells of the file along one side of a coarse cell."""
         return self.rows.shape[1]
 
     def gather(self, field: np.ndarray, outside: float | None = None) -> np.ndarray:
-        """(y, x) on the file's grid -> (coarse y, coarse x, factor^2); padding is `outside`, or the edge's value."""
+        """Returns the values of a field in every block, (coarse y, coarse x, factor^2).
+
+        Args:
+            field: (y, x) on the grid of the file.
+            outside: value of the padding; None repeats the values of the edge.
+        """
         rows = np.clip(self.rows, 0, self.shape[0] - 1)
         columns = np.clip(self.columns, 0, self.shape[1] - 1)
         values = field[rows[:, :, None, None], columns[None, None]]
@@ -41,17 +46,17 @@ class Blocks:
         return values.transpose(0, 2, 1, 3).reshape(self.rows.shape[0], self.columns.shape[0], -1)
 
 
-def cover(x: np.ndarray, y: np.ndarray, factor: int) -> tuple[np.ndarray, np.ndarray, Blocks]:
-    """Coarse cell centres x, y (m) and blocks that cover the grid, padded in the east and in the south.
+def cover_grid(x: np.ndarray, y: np.ndarray, factor: int) -> tuple[np.ndarray, np.ndarray, Blocks]:
+    """Returns coarse cell centres x and y (m) and blocks that cover the grid, padded in the east and in the south.
 
-    The padding goes by the map, not by the order of the rows, so that both orders of y give the same cells.
+    The padding follows the map and not the order of the rows, so that both orders of y give the same cells.
     """
-    rows = _tiles(y.size, factor, pad_last=bool(y[1] < y[0]))
-    columns = _tiles(x.size, factor, pad_last=bool(x[1] > x[0]))
+    rows = _block_indices(y.size, factor, pad_last=bool(y[1] < y[0]))
+    columns = _block_indices(x.size, factor, pad_last=bool(x[1] > x[0]))
     return _centres(x, columns), _centres(y, rows), Blocks(rows, columns, (y.size, x.size))
 
 
-def _tiles(size: int, factor: int, pad_last: bool) -> np.ndarray:
+def _block_indices(size: int, factor: int, pad_last: bool) -> np.ndarray:
     count = -(-size // factor)
     first = 0 if pad_last else size - count * factor
     return first + np.arange(count * factor).reshape(count, factor)
@@ -62,18 +67,23 @@ def _centres(axis: np.ndarray, cells: np.ndarray) -> np.ndarray:
     return axis[0] + step * cells.mean(axis=1)
 
 
-def align(x: np.ndarray, y: np.ndarray, coarse_x: np.ndarray, coarse_y: np.ndarray, where: str) -> Blocks:
-    """The blocks that a given coarse grid makes of the file's grid.
+def align_blocks(x: np.ndarray, y: np.ndarray, coarse_x: np.ndarray, coarse_y: np.ndarray, where: str) -> Blocks:
+    """Returns the blocks of cells of the file that make up the cells of a given coarse grid.
+
+    Args:
+        x, y: cell centres of the file, m.
+        coarse_x, coarse_y: cell centres of the coarse grid, m.
+        where: the file, for messages.
 
     Raises:
         InputError: the coarse cells are no whole blocks of file cells, or lie beyond the file.
     """
-    columns = _match("x", x, coarse_x, where)
-    rows = _match("y", y, coarse_y, where)
+    columns = _align_axis("x", x, coarse_x, where)
+    rows = _align_axis("y", y, coarse_y, where)
     return Blocks(rows, columns, (y.size, x.size))
 
 
-def _match(name: str, axis: np.ndarray, coarse: np.ndarray, where: str) -> np.ndarray:
+def _align_axis(name: str, axis: np.ndarray, coarse: np.ndarray, where: str) -> np.ndarray:
     step = (axis[-1] - axis[0]) / (axis.size - 1)
     ratio = abs((coarse[-1] - coarse[0]) / (coarse.size - 1) / step)
     factor = max(1, int(np.floor(ratio + 0.5)))
@@ -92,18 +102,19 @@ def _match(name: str, axis: np.ndarray, coarse: np.ndarray, where: str) -> np.nd
 def coarsen(
     surface: np.ndarray, thickness: np.ndarray, mask: np.ndarray, coarse_y: np.ndarray, blocks: Blocks
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    """Bed, thickness (m) and outline on the coarse grid, and the factor that keeps the volume.
+    """Returns bed and thickness (m) and outline on the coarse grid, and the factor that conserves the volume.
 
-    A coarse cell is ice or rock as a whole and takes the means over the file cells of its own kind: surface and
-    thickness stay those of the ice, no valley wall is mixed in. In every band of elevation as many cells as come
-    closest to the outline's area are ice, those best covered first: a plain threshold on coverage moved the mean
-    elevation of Aletsch by 15 m at 400 m. Their thickness, scaled by one factor, holds all the ice.
+    A coarse cell is either ice or rock. It takes the means over those of its file cells that are the same, so that no
+    valley wall enters the surface and the thickness of the ice. In every band of elevation the number of ice cells is
+    the one that comes closest to the area of the outline, and the best covered cells are taken first: a plain
+    threshold on coverage moved the mean elevation of Aletsch by 15 m at 400 m. One factor on their thickness conserves
+    the volume.
 
     Args:
         surface, thickness: (y, x) on the file's grid, m; no ice outside `mask`.
         mask: (y, x) the outline.
         coarse_y: centres of the coarse rows, which settle ties by the map and not by the order of the rows.
-        blocks: file cells of every coarse cell.
+        blocks: cells of the file in every coarse cell.
     """
     if blocks.factor == 1:
         return surface - thickness, thickness, mask, 1.0
@@ -113,16 +124,16 @@ def coarsen(
     cells = blocks.factor**2
     fine = blocks.gather(surface)
     height = (fine * inside).sum(axis=-1) / np.maximum(covered, 1)
-    kept = _best_covered(covered, cells, height, coarse_y)
-    own = inside == kept[..., None]
-    coarse_surface = (fine * own).sum(axis=-1) / own.sum(axis=-1)
-    mean = np.where(kept, ice / np.maximum(covered, 1), 0.0)
+    is_ice = _select_ice_cells(covered, cells, height, coarse_y)
+    same_kind = inside == is_ice[..., None]
+    coarse_surface = (fine * same_kind).sum(axis=-1) / same_kind.sum(axis=-1)
+    mean = np.where(is_ice, ice / np.maximum(covered, 1), 0.0)
     factor = float(thickness.sum() / (mean.sum() * cells)) if mean.any() else 1.0
-    return coarse_surface - mean * factor, mean * factor, kept, factor
+    return coarse_surface - mean * factor, mean * factor, is_ice, factor
 
 
-def _best_covered(covered: np.ndarray, cells: int, height: np.ndarray, coarse_y: np.ndarray) -> np.ndarray:
-    """Which coarse cells are ice: the area is that of the file to half a cell, in all and up to every band's top."""
+def _select_ice_cells(covered: np.ndarray, cells: int, height: np.ndarray, coarse_y: np.ndarray) -> np.ndarray:
+    """Selects the coarse cells that are ice: below the top of every band their area is the file's to half a cell."""
     shape = covered.shape
     touched = np.flatnonzero(covered.ravel() > 0)
     rows, columns = np.unravel_index(touched, shape)
@@ -131,20 +142,23 @@ def _best_covered(covered: np.ndarray, cells: int, height: np.ndarray, coarse_y:
     area = np.cumsum(covered[rising]) / cells
     bands = int(np.clip(area[-1] / _BAND_CELLS, 1, _BANDS))
     band = np.minimum((area / area[-1] * bands).astype(int), bands - 1)
-    kept, taken = np.zeros(shape, bool), 0
+    is_ice, taken = np.zeros(shape, bool), 0
     for i in range(bands):
-        of_band = rising[band == i]
+        in_band = rising[band == i]
         target = int(np.floor(area[band <= i][-1] + 0.5))
         # ties by the map, so that the order of the rows changes nothing
-        best = np.lexsort((columns[of_band], -coarse_y[rows[of_band]], -covered[of_band]))
-        chosen = of_band[best[: target - taken]]
-        kept[rows[chosen], columns[chosen]] = True
+        best = np.lexsort((columns[in_band], -coarse_y[rows[in_band]], -covered[in_band]))
+        chosen = in_band[best[: target - taken]]
+        is_ice[rows[chosen], columns[chosen]] = True
         taken = target
-    return kept
+    return is_ice
 
 
 def mean_of_valid(field: np.ndarray, valid: np.ndarray, mask: np.ndarray, blocks: Blocks) -> np.ndarray:
-    """Mean over the valid cells of the outline; NaN where less than half of a coarse cell's outline is valid."""
+    """Returns the mean over the valid cells of the outline in every coarse cell, (coarse y, coarse x).
+
+    It is NaN where less than half of the outline in a coarse cell is valid.
+    """
     inside = blocks.gather(mask, outside=0.0).astype(bool)
     good = blocks.gather(valid, outside=0.0).astype(bool) & inside
     count = good.sum(axis=-1)
@@ -154,10 +168,10 @@ def mean_of_valid(field: np.ndarray, valid: np.ndarray, mask: np.ndarray, blocks
 
 
 def fill_gaps(thickness: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, int]:
-    """Thickness inside the outline with its gaps filled, 0 outside, and the number of gaps.
+    """Returns the thickness (y, x) with gaps filled inside the outline and 0 outside, and the number of gaps.
 
-    A gap (not finite, or not above 0) takes the solution of Laplace's equation between the ice around it and
-    no ice beyond the outline. The outline must not touch the edge of the grid.
+    A gap is a cell whose thickness is not finite or not above 0. It takes the solution of Laplace's equation between
+    the known ice around it and thickness 0 beyond the outline. The outline must not touch the edge of the grid.
     """
     from scipy import sparse
     from scipy.sparse.linalg import spsolve
@@ -169,9 +183,9 @@ def fill_gaps(thickness: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, int]
         return filled, len(gaps)
     number = np.full(mask.shape, -1)
     number[gaps[:, 0], gaps[:, 1]] = np.arange(len(gaps))
-    near = gaps[:, None] + np.array([(-1, 0), (1, 0), (0, -1), (0, 1)])
-    neighbour = number[near[..., 0], near[..., 1]]
-    known_sum = np.where(neighbour < 0, filled[near[..., 0], near[..., 1]], 0.0).sum(axis=1)
+    neighbours = gaps[:, None] + np.array([(-1, 0), (1, 0), (0, -1), (0, 1)])
+    neighbour = number[neighbours[..., 0], neighbours[..., 1]]
+    known_sum = np.where(neighbour < 0, filled[neighbours[..., 0], neighbours[..., 1]], 0.0).sum(axis=1)
     gap, side = np.nonzero(neighbour >= 0)
     links = sparse.coo_matrix((np.ones(gap.size), (gap, neighbour[gap, side])), shape=(len(gaps), len(gaps)))
     laplace = sparse.csc_matrix(4.0 * sparse.identity(len(gaps)) - links)

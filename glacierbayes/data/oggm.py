@@ -1,4 +1,7 @@
-"""An OGGM glacier directory -> `Glacier`, `Observations`. The only file that may import oggm, and only to fetch."""
+"""Reads an OGGM glacier directory as `Glacier` and `Observations`, and fetches one.
+
+This is the only file that may import oggm, and it does so only to fetch.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,6 @@ import tempfile
 import urllib.error
 import urllib.request
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from glacierbayes.data import schema
 from glacierbayes.data.balance import CALIBRATION, read_balance
 from glacierbayes.data.climate import CLIMATE, read_climate
 from glacierbayes.data.directory import RGI_ID, Directory
-from glacierbayes.data.grid import Blocks, align, coarsen, cover, fill_gaps, mean_of_valid
+from glacierbayes.data.grid import Blocks, align_blocks, coarsen, cover_grid, fill_gaps, mean_of_valid
 from glacierbayes.data.schema import GRIDDED, THICKNESS_PRODUCTS
 from glacierbayes.data.scope import OUTLINES, compare_with_deformation, read_outline, scope_warnings
 from glacierbayes.errors import InputError
@@ -31,38 +33,29 @@ from glacierbayes.observations.velocity import NothingCovered, Velocity
 DEM_SOURCE = "dem_source.txt"
 VELOCITY_YEAR = 2018.0  # Millan et al. 2022: images of 2017 and 2018
 VELOCITY_SIGMA = 5.0  # m per year, where the directory holds no error
-LEAST_CELLS = 4  # of ice, below which there is no slope to speak of
-
-
-@dataclass(frozen=True)
-class _Read:
-    glacier: Glacier
-    notes: list[str]
+MIN_ICE_CELLS = 4  # of ice; with fewer the surface has no meaningful slope
 
 
 def read_oggm(directory: Any, resolution: float | None = None, thickness: str | None = None) -> Glacier:
-    """A glacier from an OGGM glacier directory, with xarray alone.
+    """Reads a glacier from an OGGM glacier directory; OGGM need not be installed.
 
-    Volume and area are kept in coarsening (`data.grid.coarsen`), gaps in the thickness inside the outline are filled
-    (`data.grid.fill_gaps`), ice outside it is cut. What was done is in the notes of `read_observations`.
+    Coarsening conserves volume and area (`data.grid.coarsen`), gaps in the thickness inside the outline are filled
+    (`data.grid.fill_gaps`) and ice outside of it is cut. The notes of the glacier say what was done.
 
     Args:
-        directory: folder, or an OGGM `GlacierDirectory` (anything with `.dir`).
-        resolution: cell in m, rounded to the nearest whole multiple of the file's; None: the file's own.
-        thickness: "consensus" or "millan"; None: the first that the directory has.
+        directory: path of the folder, or an OGGM `GlacierDirectory` (anything with `.dir`).
+        resolution: width of a cell, m, rounded to the nearest whole multiple of the file's; None takes the file's own.
+        thickness: "consensus" or "millan"; None takes the first that the directory has.
 
     Raises:
-        InputError: whatever is wrong with the directory or the arguments.
+        InputError: a file of the directory is missing or wrong, or an argument does not fit the directory.
     """
-    return _read(Directory(directory), resolution, thickness).glacier
-
-
-def _read(source: Directory, resolution: float | None, thickness: str | None) -> _Read:
+    source = Directory(directory)
     path = source.path / GRIDDED
     cell = abs(float(source.x[1] - source.x[0]))
     factor = _factor(resolution, cell, path)
-    surface = schema.no_gaps(source.field("topo"), "topo", path)
-    mask = schema.no_gaps(source.field("glacier_mask"), "glacier_mask", path) > 0
+    surface = schema.check_finite(source.field("topo"), "topo", path)
+    mask = schema.check_finite(source.field("glacier_mask"), "glacier_mask", path) > 0
     _check_outline(mask, path)
     product = _product(source, thickness)
     variable = THICKNESS_PRODUCTS[product]
@@ -73,12 +66,12 @@ def _read(source: Directory, resolution: float | None, thickness: str | None) ->
             "take another thickness product or another glacier"
         )
     ice, gaps = fill_gaps(raw, mask)
-    x, y, blocks = cover(source.x, source.y, factor)
+    x, y, blocks = cover_grid(source.x, source.y, factor)
     bed, ice_coarse, outline, scale = coarsen(surface, ice, mask, y, blocks)
     cells = int((ice_coarse > 0).sum())
-    if cells < LEAST_CELLS:
+    if cells < MIN_ICE_CELLS:
         raise InputError(
-            f"{path}: {variable} has ice in {cells} cells of {factor * cell:g} m, expected at least {LEAST_CELLS}; "
+            f"{path}: {variable} has ice in {cells} cells of {factor * cell:g} m, expected at least {MIN_ICE_CELLS}; "
             + (f"take a finer resolution, down to {cell:g} m" if factor > 1 else "take a larger glacier or a finer map")
         )
     if factor > 1:
@@ -91,14 +84,14 @@ def _read(source: Directory, resolution: float | None, thickness: str | None) ->
             f"coarsened from {cell:g} to {factor * cell:g} m: outline {area:.2f} -> {coarse_area:.2f} km2, "
             f"thickness times {scale:.4f} to keep the volume"
         )
-    climate_path, climate = source.optional(CLIMATE), None
+    climate_path, climate = source.optional_path(CLIMATE), None
     if climate_path is None:
         notes.append(f"no climate: the directory has no {CLIMATE}")
     else:
         climate, more = read_climate(climate_path)
         notes += more
     crs = source.data.attrs.get("pyproj_srs", source.grid.get("proj"))
-    glacier = Glacier(
+    return Glacier(
         bed,
         ice_coarse,
         x,
@@ -109,8 +102,8 @@ def _read(source: Directory, resolution: float | None, thickness: str | None) ->
         surface_year=year,
         rgi_id=source.rgi_id,
         thickness_product=product,
+        notes=tuple(notes),
     )
-    return _Read(glacier, notes)
 
 
 def _factor(resolution: float | None, cell: float, path: Path) -> int:
@@ -152,8 +145,8 @@ def _product(source: Directory, wanted: str | None) -> str:
 
 
 def _surface_year(source: Directory) -> tuple[float | None, list[str]]:
-    """Middle of the DEM's date range: 2010-2015 is 2012.5."""
-    path = source.optional(DEM_SOURCE)
+    """The middle of the date range of the elevation model (2010-2015 is 2012.5), or None and a note."""
+    path = source.optional_path(DEM_SOURCE)
     if path is None:
         return None, [f"surface year unknown: the directory has no {DEM_SOURCE}"]
     text = path.read_text(encoding="utf-8", errors="replace")
@@ -164,15 +157,16 @@ def _surface_year(source: Directory) -> tuple[float | None, list[str]]:
 
 
 def read_observations(directory: Any, glacier: Glacier) -> Observations:
-    """What the directory holds of satellite data, on the glacier's grid.
+    """Reads the satellite data of an OGGM glacier directory on the grid of the glacier.
 
-    Velocity: millan_vx, millan_vy (2018.0), where 0 in both and NaN are missing; error millan_err_vx, millan_err_vy,
-    else 5 m per year. Geodetic balance: mb_calib.json. What was left out, filled or doubted is in `notes`,
-    warnings of scope with "scope: " in front.
+    The velocity is that of millan_vx and millan_vy (2018.0, m per year); cells with NaN, or with 0 in both, have none.
+    Its standard error is that of millan_err_vx and millan_err_vy, else 5 m per year. The geodetic balance is that of
+    mb_calib.json. The notes of the result begin with those of the glacier and name all data that are missing, filled
+    or doubtful; warnings of scope begin with "scope: ".
 
     Args:
-        directory: as for `read_oggm`.
-        glacier: from `read_oggm`, or any whose cells are whole blocks of the file's cells.
+        directory: path of the folder, or an OGGM `GlacierDirectory`, as for `read_oggm`.
+        glacier: the result of `read_oggm`, or any glacier whose cells are whole blocks of the cells of the file.
 
     Raises:
         InputError: the glacier does not fit the directory, or a file is wrong.
@@ -185,10 +179,12 @@ def read_observations(directory: Any, glacier: Glacier) -> Observations:
             "read both from the same directory"
         )
     x, y = np.asarray(glacier.x, float), np.asarray(glacier.y, float)
-    blocks = align(source.x, source.y, x, y, str(path))
-    mask = schema.no_gaps(source.field("glacier_mask"), "glacier_mask", path) > 0
-    if THICKNESS_PRODUCTS.get(glacier.thickness_product or "") in source.data:
-        notes = _read(source, blocks.factor * abs(float(source.x[1] - source.x[0])), glacier.thickness_product).notes
+    blocks = align_blocks(source.x, source.y, x, y, str(path))
+    mask = schema.check_finite(source.field("glacier_mask"), "glacier_mask", path) > 0
+    if glacier.notes and THICKNESS_PRODUCTS.get(glacier.thickness_product or "") in source.data:
+        notes = list(glacier.notes)
+        for name in (DEM_SOURCE, CLIMATE):  # the glacier was read from these too: their hashes belong to the files
+            source.optional_path(name)
     else:
         notes = ["thickness: the glacier's own, not from this directory"]
     velocity, ratio, cosine = None, None, None
@@ -215,7 +211,7 @@ def read_observations(directory: Any, glacier: Glacier) -> Observations:
         geodetic, more = read_balance(source.calibration, source.path / CALIBRATION)
         notes += more
     attributes: dict[str, str] = {}
-    outlines = source.optional(OUTLINES)
+    outlines = source.optional_path(OUTLINES)
     if outlines is None:
         notes.append(f"surging and calving not checked: the directory has no {OUTLINES}")
     else:
@@ -252,17 +248,18 @@ _TIMEOUT = 15.0  # s
 
 
 def fetch(rgi_id: str, output: str | Path) -> list[str]:
-    """An OGGM glacier directory by RGI id: OGGM's level 3, with thickness, velocity and elevation change from its shop.
+    """Fetches an OGGM glacier directory by RGI id: OGGM's level 3, with thickness, velocity and elevation change.
 
     Args:
-        rgi_id: as RGI60-11.01450 or RGI2000-v7.0-G-11-01706.
-        output: folder to make; it appears by rename when everything is there.
+        rgi_id: an id as RGI60-11.01450 or RGI2000-v7.0-G-11-01706.
+        output: folder to make; it appears by rename when it is complete.
 
     Returns:
         One line for every product that OGGM does not have for this glacier.
 
     Raises:
-        InputError: no such id, `output` exists or its parent does not, no extra, no network, or no thickness.
+        InputError: there is no such id, `output` exists or its parent does not, the extra is not installed, there is no
+            network, or OGGM has no thickness of the glacier.
     """
     output = Path(output)
     if not RGI_ID.fullmatch(rgi_id):
@@ -282,7 +279,7 @@ def fetch(rgi_id: str, output: str | Path) -> list[str]:
             folder, missing = _download(rgi_id, Path(work) / "oggm")
         except InputError:
             raise
-        except Exception as error:  # OGGM fails in dozens of ways, and none of them is our bug
+        except Exception as error:  # OGGM raises errors of many kinds, none of which is a bug of this package
             raise InputError(
                 f"fetch: OGGM could not make the directory of {rgi_id} "
                 f"({type(error).__name__}: {schema.first_line(error)});\n"
@@ -304,7 +301,7 @@ def _check_network() -> None:
     try:
         urllib.request.urlopen(urllib.request.Request(_SERVER, method="HEAD"), timeout=_TIMEOUT).close()
     except urllib.error.HTTPError:
-        return  # an answer, whatever it says
+        return  # the server answered
     except OSError as error:
         raise InputError(
             f"fetch: {_SERVER} cannot be reached ({getattr(error, 'reason', error)}); fetching needs the network.\n"
@@ -337,7 +334,7 @@ def _download(rgi_id: str, work: Path) -> tuple[Path, list[str]]:
     ):
         try:
             task(directory, **options)
-        except Exception as error:  # each task has its own way to say that there is nothing for this glacier
+        except Exception as error:  # each task raises an error of its own where it has nothing for this glacier
             _check_network()
             missing.append(f"no {product}: {schema.first_line(error)}")
     return Path(directory.dir), missing

@@ -1,4 +1,7 @@
-"""What `gridded_data.nc` must hold: variables, dimensions, units, a regular grid; and how to say what is wrong."""
+"""The required content of `gridded_data.nc`: variables, dimensions, units and a regular grid.
+
+Every check raises an `InputError` that names the file, the variable and a remedy.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,12 @@ _AXIS_TOLERANCE = 0.02  # of a cell, beyond the rounding of the float32 in OGGM'
 
 @dataclass(frozen=True)
 class Variable:
-    """A field on (y, x): the units that are taken as right (empty: any), and what it is."""
+    """A field on (y, x) of `gridded_data.nc`.
+
+    Attributes:
+        units: accepted spellings of the unit; an empty tuple accepts every unit.
+        meaning: the quantity and its unit in words, for messages.
+    """
 
     units: tuple[str, ...]
     meaning: str
@@ -45,27 +53,31 @@ VARIABLES = {
 
 
 def first_line(error: Exception) -> str:
-    """What an error says, short enough for one line."""
+    """Returns the first line of an error message, at most 160 characters."""
     return (str(error).splitlines() or [type(error).__name__])[0][:160]
 
 
-def open_netcdf(path: Path, mend: str) -> xr.Dataset:
-    """The whole file in memory.
+def open_netcdf(path: Path, remedy: str) -> xr.Dataset:
+    """Reads a NetCDF file into memory.
+
+    Args:
+        path: the file.
+        remedy: advice that ends the message where the file cannot be read.
 
     Raises:
-        InputError: it cannot be read; the text ends with `mend`.
+        InputError: the file cannot be read.
     """
     try:
         return xr.load_dataset(path)
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: not a readable NetCDF file ({first_line(error)});\n{mend}") from error
+        raise InputError(f"{path}: not a readable NetCDF file ({first_line(error)});\n{remedy}") from error
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object.
+    """Reads a JSON object.
 
     Raises:
-        InputError: the file is not one.
+        InputError: the file cannot be read, or holds something else than a JSON object.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -78,11 +90,16 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def field(dataset: xr.Dataset, name: str, path: Path) -> np.ndarray:
-    """A variable of `VARIABLES` as float64 (y, x).
+def read_field(dataset: xr.Dataset, name: str, path: Path) -> np.ndarray:
+    """Reads a variable of `VARIABLES` as a float64 array (y, x).
+
+    Args:
+        dataset: content of the file.
+        name: of the variable.
+        path: of the file, for messages.
 
     Raises:
-        InputError: it is missing, has other dimensions, holds no numbers or is in other units.
+        InputError: the variable is missing, has other dimensions, holds no numbers or is in other units.
     """
     variable = VARIABLES[name]
     if name not in dataset:
@@ -101,10 +118,10 @@ def field(dataset: xr.Dataset, name: str, path: Path) -> np.ndarray:
 
 
 def check_units(array: xr.DataArray, accepted: tuple[str, ...], name: str, path: Path) -> None:
-    """Units that are stated must be among those accepted; none stated is taken as right.
+    """Checks the attribute `units` of a variable; a variable without the attribute passes.
 
     Raises:
-        InputError: other units.
+        InputError: the stated unit is not among the accepted ones.
     """
     stated = array.attrs.get("units")
     if not accepted or stated is None:
@@ -116,11 +133,11 @@ def check_units(array: xr.DataArray, accepted: tuple[str, ...], name: str, path:
         )
 
 
-def no_gaps(values: np.ndarray, name: str, path: Path) -> np.ndarray:
-    """The values, none of them NaN or infinite.
+def check_finite(values: np.ndarray, name: str, path: Path) -> np.ndarray:
+    """Returns the values (y, x) after checking that all of them are finite.
 
     Raises:
-        InputError: some are.
+        InputError: some values are NaN or infinite.
     """
     bad = int((~np.isfinite(values)).sum())
     if bad:
@@ -131,10 +148,11 @@ def no_gaps(values: np.ndarray, name: str, path: Path) -> np.ndarray:
     return values
 
 
-def axes(dataset: xr.Dataset, grid: dict[str, Any], path: Path, grid_path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Cell centres x, y (float64, m) in the file's order, rebuilt from `glacier_grid.json` once both agree.
+def read_axes(dataset: xr.Dataset, grid: dict[str, Any], path: Path, grid_path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the cell centres (x,) and (y,), float64, m, in the order of the file.
 
-    OGGM stores coordinates as float32, half a metre coarse at 6,000 km north, so the text file is the sharper one.
+    They are computed from `glacier_grid.json` after a comparison with the coordinates in the file: OGGM stores the
+    latter as float32, which resolves half a metre at 6,000 km north, and the text file is more precise.
 
     Raises:
         InputError: coordinates are missing, unevenly spaced, or contradict `glacier_grid.json`.

@@ -1,4 +1,4 @@
-"""Where the shallow-ice equation is out of its depth, said in one line each."""
+"""Warnings about processes of a glacier that the shallow-ice equation leaves out, one line each."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _TERMINUS = {
     "term_type": {1: "marine-terminating (calving)", 2: "lake-terminating", 3: "shelf-terminating"},
 }
 _SNOWFIELD = {2: "perennial snowfield", 3: "seasonal snowfield"}
-_FASTEST = 5.0  # times the speed of deformation; above it, sliding or something else does the work
-_LEAST_COSINE = 0.5
-_LEAST_DEBRIS = 0.1
-_THICK = 50.0  # m
-_SMOOTHING = 300.0  # m
+_MAX_SPEED_RATIO = 5.0  # times the speed of deformation; above it, sliding or something else does the work
+_MIN_COSINE = 0.5
+_MIN_DEBRIS_FRACTION = 0.1
+_MIN_THICKNESS = 50.0  # m; thinner ice is not compared
+_SLOPE_SMOOTHING = 300.0  # m
 
 
 def scope_warnings(
@@ -39,13 +39,13 @@ def scope_warnings(
     cosine: float | None = None,
     debris: float | None = None,
 ) -> list[str]:
-    """One line, starting with "scope: ", for everything about the glacier that the equation leaves out.
+    """Returns one line, starting with "scope: ", for each process of the glacier that the equation leaves out.
 
     Args:
-        attributes: of the RGI 6 or RGI 7 outline, as text (`read_outline`).
+        attributes: attributes of the RGI 6 or RGI 7 outline, as text (`read_outline`).
         speed_ratio: median observed speed over median speed of deformation (`compare_with_deformation`).
         cosine: mean cosine between velocity and downhill direction.
-        debris: share of the outline under debris.
+        debris: fraction of the outline that is covered by debris.
     """
     lines = []
     surging = _code(attributes, "Surging", "surge_type")
@@ -58,14 +58,14 @@ def scope_warnings(
     form = _code(attributes, "Form")
     if form in _SNOWFIELD:
         lines.append(f"{_SNOWFIELD[form]} (RGI): hardly flows")
-    if debris is not None and debris >= _LEAST_DEBRIS:
+    if debris is not None and debris >= _MIN_DEBRIS_FRACTION:
         lines.append(f"debris-covered, {debris:.0%} of the outline: melt under debris is not in the mass balance")
-    if speed_ratio is not None and speed_ratio > _FASTEST:
+    if speed_ratio is not None and speed_ratio > _MAX_SPEED_RATIO:
         lines.append(
             f"observed speeds are {speed_ratio:.1f} times what ice of this thickness can deform "
             f"(A = {constants.CREEP_PARAMETER:g} Pa-3 s-1): sliding, a thickness too small, or errors"
         )
-    if cosine is not None and cosine < _LEAST_COSINE:
+    if cosine is not None and cosine < _MIN_COSINE:
         lines.append(f"observed velocities hardly follow the slope (mean cosine {cosine:.2f}): mostly noise")
     return [f"scope: {line}" for line in lines]
 
@@ -80,7 +80,7 @@ def _code(attributes: Mapping[str, str], *names: str) -> int | None:
 
 
 def read_outline(path: Path) -> dict[str, str]:
-    """Attributes of the first outline in OGGM's `outlines.tar.gz` (a shapefile), all as text.
+    """Reads the attributes of the first outline in OGGM's `outlines.tar.gz` (a shapefile), all as text.
 
     Raises:
         InputError: the archive or the table in it cannot be read.
@@ -98,7 +98,10 @@ def read_outline(path: Path) -> dict[str, str]:
 
 
 def _first_record(table: bytes) -> dict[str, str]:
-    """dBASE III: 32 bytes of header, 32 for each column, 0x0D, then records of fixed width after a flag byte."""
+    """The first record of a dBASE III table, as text by the name of the column.
+
+    A table has 32 bytes of header, 32 for each column, 0x0D, then records of fixed width after a flag byte.
+    """
     header = int.from_bytes(table[8:10], "little")
     if int.from_bytes(table[4:8], "little") < 1 or len(table) <= header or header < 65:
         raise ValueError("empty table")
@@ -114,11 +117,11 @@ def _first_record(table: bytes) -> dict[str, str]:
 
 
 def compare_with_deformation(glacier: Glacier, vx: np.ndarray, vy: np.ndarray) -> tuple[float | None, float | None]:
-    """How observed velocity compares with creep on the slope smoothed over 300 m.
+    """Compares the observed velocity with that of creep on the slope smoothed over 300 m.
 
     Args:
-        glacier: the grid and the ice.
-        vx, vy: (y, x) m per year, NaN where there is none.
+        glacier: its grid, surface and thickness are used.
+        vx, vy: (y, x) observed surface velocity, m per year; NaN where there is none.
 
     Returns:
         Median observed speed over the median surface speed of Glen creep (n = 3, A = 2.4e-24), on ice over 50 m
@@ -128,15 +131,15 @@ def compare_with_deformation(glacier: Glacier, vx: np.ndarray, vy: np.ndarray) -
 
     thickness = np.asarray(glacier.thickness, float)
     x, y = np.asarray(glacier.x, float), np.asarray(glacier.y, float)
-    width = [0.5 * _SMOOTHING / abs(float(axis[1] - axis[0])) for axis in (y, x)]
+    width = [0.5 * _SLOPE_SMOOTHING / abs(float(axis[1] - axis[0])) for axis in (y, x)]
     smooth = gaussian_filter(np.asarray(glacier.surface, float), width, mode="nearest")
     slope_y, slope_x = np.gradient(smooth, y, x)
     slope, speed = np.hypot(slope_x, slope_y), np.hypot(vx, vy)
-    seen = (thickness > 0) & np.isfinite(speed) & (speed > 0) & (slope > 0)
+    compared = (thickness > 0) & np.isfinite(speed) & (speed > 0) & (slope > 0)
     cosine = None
-    if seen.any():
-        cosine = float(np.mean(-(vx * slope_x + vy * slope_y)[seen] / (speed * slope)[seen]))
-    thick = seen & (thickness > _THICK)
+    if compared.any():
+        cosine = float(np.mean(-(vx * slope_x + vy * slope_y)[compared] / (speed * slope)[compared]))
+    thick = compared & (thickness > _MIN_THICKNESS)
     if not thick.any():
         return None, cosine
     stress = constants.ICE_DENSITY * constants.GRAVITY * thickness * slope

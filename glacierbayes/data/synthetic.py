@@ -18,13 +18,13 @@ from glacierbayes.solvers.simulate import simulate
 
 SPACING = 300.0  # m
 LENGTH, WIDTH = 26, 9  # cells; the ice ends at the 24th
-SPIN_UP = 120.0  # years with the old equilibrium line, from bare rock
+SPIN_UP = 120.0  # years with the former equilibrium line, without ice at the beginning
 BLOCK_SIZE = 600.0  # m
 SPEED_SIGMA, BALANCE_SIGMA = 3.0, 0.1  # m per year; m w.e. per year
 
 
 class Twin(NamedTuple):
-    """A synthetic glacier, what was seen of it, and the truth by the names of the sites."""
+    """A synthetic glacier with its observations, and the true parameters by the names of the sites."""
 
     glacier: Glacier
     observations: Observations
@@ -39,15 +39,15 @@ def valley_glacier(
     warming: float = 80.0,
     seed: int = 0,
 ) -> Twin:
-    """A valley glacier 7 km long that was near balance in 2000 and has shrunk since.
+    """Makes a valley glacier 7 km long that was close to balance in 2000 and has lost mass since.
 
     Args:
         creep: A of Glen's law, n = 3, Pa-3 s-1.
         sliding: C of Weertman's law, m = 3, m s-1 Pa-3.
-        equilibrium_line: from 2000 to 2020, m.
-        gradient: of the balance, m w.e. per year per m.
-        warming: how much lower the line was before 2000, m.
-        seed: of the observation errors.
+        equilibrium_line: equilibrium line altitude from 2000 to 2020, m.
+        gradient: gradient of the balance, m w.e. per year per m.
+        warming: rise of the equilibrium line in 2000, m.
+        seed: seed of the observation errors.
 
     Returns:
         The glacier in 2000, its velocity in 2018 in blocks, its balance 2000-2020, and the truth.
@@ -79,7 +79,8 @@ def valley_glacier(
         velocity.velocity + noise, velocity.sigma, velocity.block, velocity.x, velocity.y,
         velocity.ice_thickness, velocity.year,
     )  # fmt: skip
-    seen = float(history.mass_change(2000.0, 2020.0) + BALANCE_SIGMA * jax.random.normal(keys[1]))
+    change = history.mass_change(2000.0, 2020.0)
+    observed = float(change + BALANCE_SIGMA * jax.random.normal(keys[1]))
     truth = {
         "creep_parameter": creep,
         "sliding_parameter": sliding,
@@ -88,12 +89,19 @@ def valley_glacier(
         "balance_gradient": gradient,
         "volume_change_density": constants.VOLUME_CHANGE_DENSITY,
     }
-    observations = Observations(velocity, GeodeticBalance(seen, BALANCE_SIGMA, 2000.0, 2020.0), ("synthetic glacier",))
+    observations = Observations(
+        velocity, GeodeticBalance(observed, BALANCE_SIGMA, 2000.0, 2020.0), ("synthetic glacier",)
+    )
     return Twin(glacier, observations, truth)
 
 
 def sampled_truth(truth: dict[str, float], thickness: float, slope: float) -> dict[str, float]:
-    """Reference speed (m per year) and sliding fraction that belong to a creep and a sliding parameter."""
+    """Returns the reference speed (m per year) and the sliding fraction of true creep and sliding parameters.
+
+    Args:
+        truth: with "creep_parameter", Pa-3 s-1, and "sliding_parameter", m s-1 Pa-3.
+        thickness, slope: the reference geometry, m and 1.
+    """
     ice = laws.LocalIce(jnp.asarray(thickness), jnp.asarray(slope**2))
     creep = float(laws.Glen(A=truth["creep_parameter"]).mobility(ice)[1])
     slip = float(laws.WeertmanSliding(C=truth["sliding_parameter"]).mobility(ice)[1])

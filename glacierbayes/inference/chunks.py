@@ -1,4 +1,4 @@
-"""Arrays on disk by temporary name and rename, whole or not there: chunks of draws, and states by field name."""
+"""Chunks of draws and states of engines on disk. Files are written under a temporary name and then renamed."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import numpy as np
 
 from glacierbayes.errors import InputError
 
-FORMAT = 2  # of the folder of parts; grows when what a file of it means changes
+FORMAT = 2  # of the files in the folder of parts; it grows with every change of their meaning
 STATE = "state."  # in front of the names of a state's fields
 
 
 def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Writes a .npz file; a reader sees the old one or the new one, never a part."""
+    """Writes a .npz file; a reader finds the old file or the new one, never an incomplete one."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
@@ -34,7 +34,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Writes a .json file; a reader sees the old one or the new one, never a part."""
+    """Writes a .json file; a reader finds the old file or the new one, never an incomplete one."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.write_text(json.dumps(content, indent=1, sort_keys=True))
     temporary.replace(path)
@@ -46,12 +46,12 @@ def read_json(path: Path) -> Any:
 
 
 def chunk_path(folder: Path, chain: int, chunk: int) -> Path:
-    """The file of a chunk of a chain."""
+    """Returns the path of the file of a chunk of a chain."""
     return folder / f"chain{chain}_{chunk:04d}.npz"
 
 
 def prior_path(folder: Path, chain: int) -> Path:
-    """The file of a chain's share of the prior draws."""
+    """Returns the path of the file with the prior draws of a chain."""
     return folder / f"prior{chain}.npz"
 
 
@@ -69,19 +69,19 @@ def read_chain(folder: Path, chain: int) -> list[dict[str, np.ndarray]]:
 
 
 def pack_state(state: Any) -> dict[str, np.ndarray]:
-    """The fields of an engine's state as arrays, by the path of their names."""
+    """Returns the fields of an engine's state as arrays, by the path of their names."""
     return {STATE + name: np.asarray(leaf) for name, leaf in _named(state)}
 
 
 def unpack_state(path: Path, arrays: dict[str, np.ndarray], like: Any, engine: str, state_format: int) -> Any:
-    """The state that a chunk holds.
+    """Returns the state in a chunk.
 
     Args:
-        path: of the chunk, for messages.
-        arrays: of the chunk.
+        path: path of the chunk, for messages.
+        arrays: content of the chunk.
         like: a state with the same fields, such as the first one of a chain.
-        engine: name of the engine that goes on.
-        state_format: number of the format that it goes on from.
+        engine: name of the engine that resumes.
+        state_format: number of the format that it can resume.
 
     Raises:
         InputError: the chunk holds a state of another engine or format, or other fields.
@@ -103,7 +103,7 @@ def _named(state: Any) -> list[tuple[str, Any]]:
 
 
 def collect(folder: Path, chains: int) -> dict[str, np.ndarray]:
-    """All draws after the warm-up, (chain, draw, ...): statistics by name, and GROUP/NAME of what a draw gives."""
+    """Returns all draws after the warm-up, (chain, draw, ...), by GROUP/NAME, and statistics by name."""
     stacked: list[dict[str, np.ndarray]] = []
     for chain in range(chains):
         parts = [part for part in read_chain(folder, chain) if not part["warmup"]]
@@ -113,7 +113,7 @@ def collect(folder: Path, chains: int) -> dict[str, np.ndarray]:
 
 
 def collect_prior(folder: Path, chains: int) -> tuple[dict[str, np.ndarray], int]:
-    """The prior draws of all chains, (1, draw, ...) by GROUP/NAME, and the number of those whose solve failed."""
+    """Returns the prior draws of all chains, (1, draw, ...) by GROUP/NAME, and the number of failed solves."""
     parts = [read_arrays(prior_path(folder, chain)) for chain in range(chains)]
     names = dict.fromkeys(name for part in parts for name in part if name != "failed")
     arrays = {name: np.concatenate([part[name] for part in parts if name in part])[None] for name in names}

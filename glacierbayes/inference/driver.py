@@ -1,7 +1,7 @@
 """The driver of every engine: it makes the transitions of a chain, writes them in chunks and resumes from the last.
 
-The draws of a chunk and the engine's state after them go into one file, so that whatever ends the process, the next one
-goes on from there and finds the same draws.
+The draws of a chunk and the engine's state after them go into one file, so that a process that is ended can be
+resumed by another with the same draws.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Settings:
     Attributes:
         chains: number of chains.
         draws, warmup: recorded and adapting transitions of each chain.
-        seed: of everything random.
+        seed: seed of all random numbers.
         prior_draws: draws of the prior for each chain.
     """
 
@@ -53,7 +53,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Task:
-    """All that a run needs, ready to go to another process.
+    """All that a run needs; it can be pickled for another process.
 
     Attributes:
         engine: class of the engine.
@@ -74,30 +74,30 @@ class Task:
 
 
 class Driver:
-    """Runs the chains of a task; what one chain has compiled serves the next."""
+    """Runs the chains of a task. Programs that one chain has compiled are used by the next."""
 
-    def __init__(self, task: Task, say: Callable[[dict[str, Any]], None]):
+    def __init__(self, task: Task, report: Callable[[dict[str, Any]], None]):
         """Traces the model.
 
         Args:
-            task: of the run.
-            say: is given a dict after every chunk.
+            task: the run.
+            report: is called with a message after every chunk.
         """
         glacier, observations = (jax.tree.map(jnp.asarray, data) for data in (task.glacier, task.observations))
-        self.task, self.say = task, say
+        self.task, self.report = task, report
         self.problem = Problem(task.model, glacier, observations, task.options)
         self._evaluate = jax.jit(self.problem.evaluate)
         self._solver_result = jax.jit(self.problem.solver_result)
         self._engine: Engine | None = None
 
     def find_start(self) -> None:
-        """Looks for the mode and writes where chains start; nothing is done where that is written already."""
+        """Finds the start of the chains and writes it; does nothing where it is written already."""
         path, settings = self.task.folder / "start.npz", self.task.settings
         if not path.is_file():
             write_arrays(path, find_start(self.problem, settings.seed, settings.chains))
 
     def run_chain(self, chain: int) -> None:
-        """Runs a chain to its end from the last whole chunk, then draws its share of the prior."""
+        """Runs a chain to its end from its last chunk on disk, then draws its share of the prior draws."""
         settings, folder = self.task.settings, self.task.folder
         if self._engine is None:
             start = read_arrays(folder / "start.npz")
@@ -127,18 +127,18 @@ class Driver:
                     rows.append(self._recorded(engine, earlier, state, jax.random.fold_in(noise, i)))
             arrays = {name: np.stack([np.asarray(row[name]) for row in rows]) for name in rows[0]}
             divergences += 0 if warming else int(np.sum(arrays.get("diverging", 0)))
-            said = engine.progress(arrays)
+            text = engine.progress(arrays)
             seconds = time.monotonic() - began
             arrays |= pack_state(state) | {"engine": np.asarray(engine.name)}
             numbers = {"state_format": engine.state_format, "position": position, "divergences": divergences}
             numbers |= {"warmup": warming, "chunk_seconds": seconds}
             write_arrays(chunk_path(folder, chain, done), arrays | {k: np.asarray(v) for k, v in numbers.items()})
             done += 1
-            self.say(
+            self.report(
                 {
                     "chain": chain,
                     "position": position,
-                    "text": said,
+                    "text": text,
                     "divergences": divergences if "diverging" in arrays else None,
                     "left": seconds / (position - first) * (total - position),
                 }
@@ -146,7 +146,7 @@ class Driver:
         draw_prior(self.problem, prior_path(folder, chain), before, self._evaluate, settings.prior_draws)
 
     def _recorded(self, engine: Engine, before: Any, state: Any, key: Any) -> dict[str, Any]:
-        """All that is written of a transition: statistics by name, and GROUP/NAME of what the draw gives."""
+        """The row of a transition in a chunk: statistics by name, and values of the draw by GROUP/NAME."""
         row = engine.statistics(state)
         draw = engine.record(state)
         row = {"solver_failed": False, "solver_result": 0, **row, **draw.statistics}

@@ -1,4 +1,4 @@
-"""`infer`: from a model and its data to a file of draws that can be trusted or says why not."""
+"""`infer`: samples the posterior of a model and writes the draws to a file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from glacierbayes.inference.engines.base import Engine
 
-LEAST_DRAWS = 4
+MIN_DRAWS = 4
 
 
 def infer(
@@ -50,22 +50,22 @@ def infer(
 ) -> xarray.DataTree:
     """Samples the posterior of a model and writes it as an ArviZ `DataTree`.
 
-    Draws go in chunks into `OUTPUT.parts/`; `OUTPUT` appears when all are there. The parts stay if the draws are not
-    to be trusted, so that `resume` with more draws goes on from them. Compiled programs are kept in the user's cache
-    folder.
+    Draws go in chunks into `OUTPUT.parts/`; `OUTPUT` appears when all are there. The parts stay if `check` does
+    not trust the draws, so that `resume` with more draws continues from them. Compiled programs are stored in the
+    user's cache folder.
 
     Args:
         model: name of a shipped model, path of a model file, or a function model(glacier, observations, **options).
-        glacier, observations: of one glacier, or tuples.
+        glacier, observations: those of one glacier, or tuples.
         method: "nuts"; "svi", the Gaussian nearest to the posterior, which takes a fraction of the time and may be
-            wrong (`check` says how near it is); "blackjax", the NUTS of BlackJAX, for comparison; or a subclass of
+            wrong (`check` says how close it is); "blackjax", the NUTS of BlackJAX, for comparison; or a subclass of
             `gb.Engine`.
         chains: number of independent chains; "svi" has one.
-        draws, warmup: kept and adapting transitions of each chain; with "svi", draws and steps of the fit.
-        seed: of everything random.
-        output: NetCDF file.
-        resume: go on from the last whole chunk, with as many draws as then, or more.
-        options: of the model; plain values.
+        draws, warmup: recorded and adapting transitions of each chain; with "svi", draws and steps of the fit.
+        seed: seed of all random numbers.
+        output: path of the NetCDF file.
+        resume: continue from the last chunk on disk, with as many draws as before, or more.
+        options: options of the model; plain values.
         workers: largest number of processes at once; 0 runs the chains one after another in this process. By default
             there are as many processes as cores.
 
@@ -74,16 +74,16 @@ def infer(
         constant_data, with units and provenance.
 
     Raises:
-        InputError: an unknown model, option or method, an output that is in the way, a `resume` of another run,
-            data of another kind, nothing observed that the model can use.
+        InputError: model, option or method are unknown, the output exists, `resume` is of another run, the data are
+            of another kind, or the model can use none of the observations.
     """
     began = time.monotonic()
     output, options = Path(output), dict(options or {})
     engine = find_engine(method)
-    least = {"chains": 1, "draws": LEAST_DRAWS, "warmup": 1}
+    minimum = {"chains": 1, "draws": MIN_DRAWS, "warmup": 1}
     for name, value in {"chains": chains, "draws": draws, "warmup": warmup}.items():
-        if int(value) != value or value < least[name]:
-            raise InputError(f"{name} is {value}: expected a whole number of at least {least[name]}")
+        if int(value) != value or value < minimum[name]:
+            raise InputError(f"{name} is {value}: expected a whole number of at least {minimum[name]}")
     _check_data(glacier, observations)
     program = find_model(model)
     label, source = describe_model(model, program)
@@ -102,11 +102,11 @@ def infer(
     task = Task(engine, program, glacier_arrays, observed_arrays, options, folder.resolve(), settings)
     with ProgressReport(task.settings) as progress:
         for note in notes_of(problem, observations):
-            progress.say(note)
+            progress.print_line(note)
         if not (folder / "start.npz").is_file():
-            progress.say("looking for a mode to start from (the first time compilation takes a minute)")
+            progress.print_line("looking for a mode to start from (the first time compilation takes a minute)")
         at_once = max(1, min(sizes["chains"], cores() if workers is None else workers))
-        progress.say(
+        progress.print_line(
             f"{sizes['chains']} x ({warmup} + {draws}) transitions by {engine.name}, {at_once} at once, "
             f"{len(problem.names)} parameters"
         )

@@ -1,4 +1,4 @@
-"""What a run may use of this machine: cores, and a folder for compiled programs."""
+"""Resources of this machine: number of cores, and the cache folder of compiled programs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ def cores() -> int:
 
 
 def cache_folder() -> Path:
-    """The folder where compiled programs are kept between runs."""
+    """The folder where compiled programs are stored between runs."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "glacierbayes" / "jax"

@@ -1,4 +1,4 @@
-"""Finding a model: by path, in the package, in the checkout."""
+"""Finds a model by path, in the package, or in the checkout."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ def model_names() -> list[str]:
 
 
 def find_model(name: str | Path | Callable) -> Callable:
-    """The `model` function of a model file.
+    """Returns the `model` function of a model file.
 
     Args:
         name: a path to a .py file, the name of a shipped model, or the function itself.
 
     Raises:
-        InputError: no such model, a file that does not compile or run, or one that defines no `model`.
+        InputError: there is no such model, the file does not compile or run, or it defines no `model`.
     """
     if callable(name):
         return name
     path = Path(name)
     if path.suffix != ".py":
-        found = [folder / f"{name}.py" for folder in _folders() if (folder / f"{name}.py").is_file()]
-        if not found:
+        paths = [folder / f"{name}.py" for folder in _folders() if (folder / f"{name}.py").is_file()]
+        if not paths:
             raise InputError(f'unknown model "{name}": expected {", ".join(model_names())}, or a path to a .py file')
-        path = found[0]
+        path = paths[0]
     if not path.is_file():
         raise InputError(
             f"model file {path}: not there; give a path to a .py file or one of {', '.join(model_names())}"
@@ -61,7 +61,7 @@ def find_model(name: str | Path | Callable) -> Callable:
 
 
 def describe_model(name: str | Path | Callable, model: Callable) -> tuple[str, str]:
-    """A name for the result file, and a hash of the source."""
+    """Returns the name of a model for the result file, and a hash of its source."""
     try:
         source = inspect.getsource(inspect.getmodule(model) or model)
     except (OSError, TypeError):  # typed at a prompt

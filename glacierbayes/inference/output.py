@@ -1,4 +1,4 @@
-"""The output of a run: may it be written, does it go on with what is there, and what its attributes say."""
+"""The output file of a run: checks before it is written or resumed, and its attributes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from glacierbayes.solvers.results import RESULTS
 if TYPE_CHECKING:
     from glacierbayes.inference.problem import Problem
 
-# what a reader is told where a run that goes on differs from what was begun
+# words for messages, where a run that is resumed differs from its beginning
 WORDS = {
     "model_source": "model",
     "data": "data (glacier, resolution, thickness product)",
@@ -37,7 +37,7 @@ WORDS = {
 def describe_run(
     label: str, source: str, glacier: Any, observations: Any, options: dict[str, Any], method: str, **sizes: int
 ) -> dict[str, Any]:
-    """All that two runs must share so that one can go on with the draws of the other, as plain values."""
+    """Returns the properties that two runs must share so that one can resume the other, as plain values."""
     return {
         "format": FORMAT,
         "version": __version__,
@@ -51,17 +51,17 @@ def describe_run(
 
 
 def check_output(output: Path, folder: Path, resume: bool, run: dict[str, Any]) -> None:
-    """Refuses an output that cannot be written, or that a run does not go on with.
+    """Checks that the output can be written, or resumed.
 
     Args:
         output: the NetCDF file.
-        folder: of the parts.
-        resume: whether the run goes on with what is there.
+        folder: folder of the parts.
+        resume: whether the run continues an earlier one.
         run: see `describe_run`.
 
     Raises:
-        InputError: the output's folder is not there; the output or its parts are in the way; they belong to another
-            run, or to an earlier version of the package.
+        InputError: the folder of the output does not exist; the output or its parts exist and are not resumed; or
+            they belong to another run or to an earlier version of the package.
     """
     if not output.parent.is_dir():
         raise InputError(f"output {output}: the folder {output.parent} is not there; make it first")
@@ -93,12 +93,12 @@ def check_output(output: Path, folder: Path, resume: bool, run: dict[str, Any]) 
 
 
 def run_of(output: Path) -> dict[str, Any]:
-    """What a file of draws says of the run that made it, see `describe_run`."""
+    """Reads the properties of the run that made a file of draws; see `describe_run`."""
     return json.loads(open_draws(output).attrs.get("run", '{"draws": 0}'))
 
 
 def _fingerprint(glacier: Any, observations: Any) -> str:
-    """A hash of every array and name in the data."""
+    """A hash of all arrays and names in the data."""
     digest = hashlib.sha256()
     leaves, tree = jax.tree.flatten((glacier, observations))
     for leaf in leaves:
@@ -110,7 +110,7 @@ def _fingerprint(glacier: Any, observations: Any) -> str:
 
 
 def notes_of(problem: Problem, observations: Any) -> list[str]:
-    """One line for everything that was left out, filled or assumed."""
+    """Returns one line for everything in data and model that was left out, filled or assumed."""
     declared = [f"{k.replace('_', ' ')}: {v}" for k, v in problem.declarations.provenance.items()]
     if not problem.observed:
         nothing = "nothing observed: unless the model has a likelihood of its own, these are draws of its prior"
@@ -128,13 +128,13 @@ def attributes_of(
     markov_chain: bool,
     prior_solves_failed: int,
 ) -> dict[str, Any]:
-    """Attributes of the result's root: what was run on which data, by which versions, and how long it took.
+    """Returns the attributes of the root of the result: run, data, versions of packages and times.
 
     Args:
-        run: see `describe_run`.
+        run: the result of `describe_run`.
         glacier, observations: one of each, or tuples.
         problem: the model with its data.
-        folder: of the parts.
+        folder: folder of the parts.
         began: `time.monotonic()` at the start.
         markov_chain: whether the draws are Markov chains.
         prior_solves_failed: number of draws of the prior whose solve failed.

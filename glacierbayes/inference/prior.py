@@ -1,4 +1,4 @@
-"""Draws of the prior, and what they would have seen."""
+"""Draws from the prior and the prior predictive distribution."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ PRIOR_DRAWS = 100  # for each chain, solved once the chain is done
 
 
 def draw_prior(problem: Problem, path: Path, key: Any, evaluate: Callable, count: int = PRIOR_DRAWS) -> None:
-    """Draws from the prior and what they would have seen; draws whose solve failed are counted and left out.
+    """Draws from the prior and the prior predictive, and writes them; those whose solve failed are only counted.
 
     Args:
         problem: the model and its data.
-        path: of the file; nothing is done where it is.
-        key: of the draws.
+        path: path of the file; nothing is done where it exists.
+        key: random key of the draws.
         evaluate: `problem.evaluate`, compiled.
         count: number of draws.
     """

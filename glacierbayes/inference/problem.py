@@ -24,10 +24,10 @@ class Problem:
     """A NumPyro model with its data and options.
 
     Attributes:
-        names: sampled sites, in the order of the vector.
-        shapes: of the sampled sites.
+        names: names of the sampled sites, in the order of the vector.
+        shapes: shapes of the sampled sites, by name.
         dimension: length of the vector.
-        unravel: of a vector, its unconstrained sites by name.
+        unravel: function from a vector to unconstrained sites by name.
         observed: names of the observed sites.
         declarations: what the model declares about itself (`sites.record_provenance`), and units by name.
     """
@@ -36,7 +36,7 @@ class Problem:
         """Traces the model once, without running it.
 
         Raises:
-            InputError: the model knows no such option, or nothing that was observed enters it.
+            InputError: the model has no such option, or uses none of the observations.
         """
         self.model, self.arguments, self.options = model, (glacier, observations), options
         sites: dict[str, dict] = {}
@@ -46,7 +46,7 @@ class Problem:
                 if site["type"] == "sample":
                     sites[name] = site
 
-        with collect_declarations() as found:
+        with collect_declarations() as declarations:
             try:
                 jax.eval_shape(trace, jax.random.key(0))
             except TypeError as error:
@@ -54,7 +54,7 @@ class Problem:
                     known = ", ".join(list(inspect.signature(model).parameters)[2:]) or "none"
                     raise InputError(f"options of the model: {error}; it has {known}") from error
                 raise
-        self.declarations = found
+        self.declarations = declarations
         self.observed = [
             name for name, site in sites.items() if site["is_observed"] and not isinstance(site["fn"], Unit)
         ]
@@ -79,21 +79,21 @@ class Problem:
         return handlers.trace(model).get_trace(*self.arguments, **self.options)
 
     def potential(self, vector: Float[Array, " dimension"]) -> Float[Array, ""]:
-        """Minus the log density of the unconstrained vector; not finite where the solve failed."""
+        """Returns minus the log density of an unconstrained vector; it is not finite where the solve failed."""
         return self.potential_of(self.unravel(vector))
 
     def potential_of(self, sites: dict[str, Array]) -> Float[Array, ""]:
-        """The same of unconstrained sites by name."""
+        """Returns minus the log density of unconstrained sites by name."""
         return jnp.asarray(potential_energy(self.model, self.arguments, self.options, sites))
 
     def prior_vector(self, key: Array) -> Float[Array, " dimension"]:
-        """An unconstrained draw from the prior; under `jax.jit` the solve falls away."""
+        """Returns an unconstrained draw from the prior; `jax.jit` removes the solve, which it does not need."""
         trace = self._trace(handlers.seed(self.model, key))
         values = {name: self._transforms[name].inv(trace[name]["value"]) for name in self.names}
         return ravel_pytree(values)[0]
 
     def evaluate(self, vector: Float[Array, " dimension"], key: Array) -> dict[str, dict[str, Array]]:
-        """Everything that one draw says, from one solve.
+        """Evaluates the model at one draw, with one solve.
 
         Returns:
             "sites": parameters; "derived": deterministics; "log_likelihood", "predictive": by observed site.
@@ -119,18 +119,16 @@ class Problem:
         return jnp.max(jnp.stack(codes)) if codes else jnp.zeros((), int)
 
     def observed_values(self) -> dict[str, np.ndarray]:
-        """The data as the observed sites hold them."""
-        found: dict[str, np.ndarray] = {}
+        """Returns the observed values by the name of the observed site."""
 
         def trace(key: Array) -> dict[str, Array]:
             sites = self._trace(handlers.seed(self.model, key))
             return {name: jnp.asarray(sites[name]["value"]) for name in self.observed}
 
-        found.update({name: np.asarray(v) for name, v in jax.jit(trace)(jax.random.key(0)).items()})
-        return found
+        return {name: np.asarray(value) for name, value in jax.jit(trace)(jax.random.key(0)).items()}
 
 
 def _pointwise(distribution: Any, value: Array) -> Array:
-    """Log density of each entry; of entries that are not independent, each given the others."""
-    of = getattr(distribution, "pointwise", distribution.log_prob)
-    return jnp.asarray(of(value))
+    """The log density of each entry of the value; of correlated entries, that of each given all others."""
+    log_density = getattr(distribution, "pointwise", distribution.log_prob)
+    return jnp.asarray(log_density(value))

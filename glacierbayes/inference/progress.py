@@ -14,7 +14,7 @@ from glacierbayes.inference.driver import Settings
 
 
 class ProgressReport:
-    """Shows what the chains of a run say; a context manager.
+    """Shows the progress of the chains of a run; a context manager.
 
     Args:
         settings: sizes of the run.
@@ -22,7 +22,7 @@ class ProgressReport:
     """
 
     def __init__(self, settings: Settings, console: Console | None = None):
-        """Shows nothing yet."""
+        """Prepares the display; nothing is shown yet."""
         self._settings = settings
         self._console = console or Console(stderr=True)
         self._bars: Progress | None = None
@@ -32,17 +32,17 @@ class ProgressReport:
             self._bars = Progress(name, BarColumn(), MofNCompleteColumn(), text, console=self._console)
 
     def __enter__(self) -> ProgressReport:
-        """Begins to show bars."""
+        """Starts the bars."""
         if self._bars is not None:
             self._bars.start()
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Leaves the bars as they are."""
+        """Stops the bars and leaves them as they are."""
         if self._bars is not None:
             self._bars.stop()
 
-    def say(self, text: str) -> None:
+    def print_line(self, text: str) -> None:
         """Prints a line, above the bars where there are any."""
         if self._bars is None:
             print(text, file=sys.stderr, flush=True)
@@ -50,7 +50,11 @@ class ProgressReport:
             self._bars.console.print(text, highlight=False, markup=False)
 
     def update(self, message: dict[str, Any]) -> None:
-        """Shows a message of the driver: a chain after a chunk."""
+        """Shows the progress of a chain after a chunk.
+
+        Args:
+            message: of the driver, with "chain", "position", "divergences", "text" and "left", seconds.
+        """
         warmup, draws = self._settings.warmup, self._settings.draws
         position, chain = message["position"], message["chain"]
         phase = f"warm-up {position}/{warmup}" if position <= warmup else f"draws {position - warmup}/{draws}"
@@ -59,7 +63,7 @@ class ProgressReport:
         parts.append(f"{datetime.timedelta(seconds=round(message['left']))} left")
         text = ", ".join(part for part in parts if part)
         if self._bars is None:
-            return self.say(f"chain {chain + 1}: {phase}, {text}")
+            return self.print_line(f"chain {chain + 1}: {phase}, {text}")
         if chain not in self._tasks:
             self._tasks[chain] = self._bars.add_task(f"chain {chain + 1}", total=warmup + draws, text="")
         name = f"chain {chain + 1} {'warm-up' if position <= warmup else 'draws'}"

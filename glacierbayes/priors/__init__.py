@@ -1,7 +1,7 @@
-"""Priors and blocks that several models share, with their units and their reasons.
+"""Priors and blocks of models, with units and sources.
 
-A block samples its parameters under the field's names and returns what the physics wants: a law, a balance,
-a glacier. A model is a few of them in a row; write your own beside them.
+A block samples its parameters under the standard names of the field and returns an object of the physics: a flow law, a
+mass balance, a glacier. A model calls a few blocks; a block of your own is a function that does the same.
 """
 
 from typing import Never

@@ -17,30 +17,30 @@ from glacierbayes.observations.observations import Observations
 from glacierbayes.physics.mass_balance import LinearGradient, MassBalance, TemperatureIndex
 from glacierbayes.sites import derived, record_provenance, sample
 
-USUAL_BALANCE = -0.5  # m w.e. per year, where none was observed
+DEFAULT_EXPECTED_BALANCE = -0.5  # m w.e. per year, where none was observed
 
 
 def mass_balance(
     glacier: Glacier, observations: Observations | None, years: tuple[float, float], kind: str = "auto"
 ) -> MassBalance:
-    """Temperature index where the climate covers the years, else a linear gradient.
+    """Samples a mass balance: a temperature index where the climate covers the years, else a linear gradient.
 
-    OGGM's calibrated factors were fitted to the same geodetic balance and are no prior. Melt factor, precipitation
-    factor and temperature bias: the spread over glaciers of such calibrations (Schuster et al. 2023,
-    doi 10.1017/aog.2023.57). Equilibrium line: near the glacier's median elevation (Braithwaite and Raper 2009,
-    doi 10.3189/172756410790595930).
+    OGGM's calibrated factors were fitted to the same geodetic balance and are no prior. The priors of melt factor,
+    precipitation factor and temperature bias have the spread of such calibrations over glaciers (Schuster et al. 2023,
+    doi 10.1017/aog.2023.57). That of the equilibrium line is centred at the glacier's median elevation (Braithwaite and
+    Raper 2009, doi 10.3189/172756410790595930).
 
     Args:
-        glacier: with its climate, at the start; not traced.
-        observations: a geodetic balance in them says where the sampler looks first, and nothing else here.
-        years: of the run.
+        glacier: the glacier at the start, with its climate; not traced by JAX.
+        observations: their geodetic balance only decides in which coordinates the balance is sampled.
+        years: start and end of the run, decimal years.
         kind: "auto", "TemperatureIndex" or "LinearGradient".
 
     Raises:
-        InputError: an unknown kind, or "TemperatureIndex" with a climate that is missing or too short.
+        InputError: the kind is unknown, or it is "TemperatureIndex" and the climate is missing or too short.
     """
     geodetic = None if observations is None else observations.geodetic
-    expected = USUAL_BALANCE if geodetic is None else float(np.mean(np.asarray(geodetic.balance)))
+    expected = DEFAULT_EXPECTED_BALANCE if geodetic is None else float(np.mean(np.asarray(geodetic.balance)))
     covered = glacier.climate is not None and glacier.climate.covers(*years)
     if kind == "auto":
         kind = "TemperatureIndex" if covered else "LinearGradient"
@@ -56,14 +56,15 @@ def mass_balance(
 
 
 def linear_gradient(typical: Any, mean: Any) -> LinearGradient:
-    """A balance linear in elevation.
+    """Samples a balance that is linear in elevation.
 
-    The balance over the glacier ties line and gradient to a thin curve. Sampled is therefore the mean balance on the
-    first surface, under the prior that follows from that of the line: normal, 200 m about its typical elevation.
+    Given the balance of the whole glacier, equilibrium line and gradient are strongly correlated. The mean balance on
+    the first surface is therefore sampled instead of the line, under the prior that follows from that of the line:
+    normal, with 200 m about its typical elevation.
 
     Args:
-        typical: elevation of the equilibrium line, m.
-        mean: elevation of the ice at the start, m.
+        typical: typical elevation of the equilibrium line, m.
+        mean: mean elevation of the ice at the start, m.
     """
     gradient = sample(
         "balance_gradient", lognormal(0.0065, 1.5), "yr-1", "mass balance gradient, m w.e. per year per m"
@@ -75,11 +76,11 @@ def linear_gradient(typical: Any, mean: Any) -> LinearGradient:
 
 
 def _temperature_index(glacier: Glacier, years: tuple[float, float], expected: float) -> TemperatureIndex:
-    """A temperature index model whose parameters are sampled along and across the budget.
+    """Samples a temperature index model.
 
-    A balance over the whole glacier ties melt factor, precipitation factor and temperature bias to a thin curved
-    sheet. The precipitation factor is therefore sampled as the log of its ratio to the one that would give the
-    expected balance on the starting surface: a shift, which leaves its prior as it is.
+    Given the balance of the whole glacier, melt factor, precipitation factor and temperature bias are strongly
+    correlated on a curved surface. The precipitation factor is therefore sampled as the log of its ratio to the one
+    that would give the expected balance on the starting surface. That is a shift, which leaves its prior as it is.
     """
     trial = TemperatureIndex(glacier.climate, 1.0, 1.0, 0.0)
     trial.breaks(*years)  # refuses a climate that is too short

@@ -39,18 +39,19 @@ def flow(
     factor: float = SPEED_FACTOR,
     reference: tuple[float, float] | None = None,
 ) -> laws.Glen | laws.SumOfLaws:
-    """Creep, with sliding or without, sampled on what the data see.
+    """Samples creep, with sliding or without, by the surface speed at a reference geometry.
 
-    A, C and the thickness scale are correlated at nearly -1 given a velocity. The surface speed at a reference
-    thickness and slope is what an image shows, so that is sampled, and the share of sliding in it; A and C follow.
-    Prior of the speed: that of ice at 0 degC (2.4e-24 Pa-3 s-1, Cuffey and Paterson 2010) within a factor, a wide
-    one because the shallow-ice A stands for side drag and stiffer ice as well. Sliding share: anything, median 0.3.
+    Given a velocity, A and C are correlated at nearly -1 with the thickness scale. The velocity constrains the surface
+    speed at a reference thickness and slope, so that speed is sampled, with the share of sliding in it; A and C follow.
+    The prior of the speed is that of ice at 0 degC (2.4e-24 Pa-3 s-1, Cuffey and Paterson 2010) within a factor, a wide
+    one because the shallow-ice A represents side drag and stiffer ice as well. The share of sliding has median 0.3.
 
     Args:
-        glacier: before any scaling; not traced.
-        scale: of its thickness.
+        glacier: the glacier before any scaling; not traced by JAX.
+        scale: factor on its thickness.
         sliding: whether it slides; then `laws` of the result are creep and sliding.
-        factor: within which two thirds of the prior's mass lie; less where a function has a departure of its own.
+        factor: two thirds of the prior of the speed lie within this factor; less where an unknown function multiplies
+            the law.
         reference: thickness (m) and slope at which speed and share are stated; `reference_geometry` by default.
     """
     thickness, slope = reference_geometry(glacier) if reference is None else reference
@@ -80,11 +81,11 @@ def flow(
 
 
 def average_slope(law: laws.FlowLaw, thicknesses: Any) -> laws.FlowLaw:
-    """The law at a slope averaged over a number of ice thicknesses (`laws.LongitudinalAverage`).
+    """Returns the law at a slope averaged over a number of ice thicknesses (`laws.LongitudinalAverage`).
 
     Args:
-        law: the whole of it.
-        thicknesses: None for the local slope, a number, or "inferred" (`geometry.averaging_thicknesses`).
+        law: the whole flow law.
+        thicknesses: None for the local slope, a number, or "inferred" (`reference.averaging_thicknesses`).
 
     Raises:
         InputError: another word, or a number that is not above 0.

@@ -20,12 +20,19 @@ FAMILIES = {
     "gaussian_process": functions.GaussianProcess,
     "neural_network": functions.NeuralNetwork,
 }
-GRID = {1: (30,), 2: (6, 5)}  # places at which a function is kept, and its convergence judged
-SHORTEST, LONGEST = 0.5, 2.0  # times its length, where that is inferred
+GRID_SIZES = {1: (30,), 2: (6, 5)}  # of the grid on which values of a function are recorded and checked, by inputs
+MIN_LENGTH_RATIO, MAX_LENGTH_RATIO = 0.5, 2.0  # of an inferred length over that of the input
 
 
 class Input(NamedTuple):
-    """An input of an unknown function: the range that matters, and the length over which the function may turn."""
+    """An input of an unknown function.
+
+    Attributes:
+        name: of the input, such as "thickness".
+        low, high: ends of the range that matters, in `units`.
+        length: correlation length of the function along the input, in `units`.
+        units: of the input.
+    """
 
     name: str
     low: float
@@ -43,11 +50,12 @@ def unknown_function(
     lengths: str = "fixed",
     zero_at: tuple[Any, ...] | None = None,
 ) -> functions.UnknownFunction:
-    """A function of one or two inputs that nobody knows: mean 0, standard deviation `scale`, as the family draws it.
+    """Samples an unknown function of one or two inputs, with mean 0 and standard deviation `scale` a priori.
 
-    Its weights are the site `NAME_weights`; they may swap places and are not judged. Its values on a grid over the
-    inputs are kept as NAME. Lengths that are inferred are the sites `NAME_length_INPUT`, from half to twice that of the
-    input; more weights are needed then (a Gaussian process of two inputs: too many, take a spline).
+    Its weights are the site `NAME_weights`; they are not identified one by one, and `check` does not judge them. Its
+    values on a grid over the inputs are recorded as NAME. Lengths that are inferred are the sites `NAME_length_INPUT`,
+    from half to twice that of the input; more weights are needed then (too many for a Gaussian process of two inputs:
+    take a spline).
 
     Args:
         name: of the function in the result.
@@ -57,19 +65,19 @@ def unknown_function(
         scale: prior standard deviation of its values, which are logarithms of a factor.
         long_name: for the result file.
         lengths: "fixed" or "inferred".
-        zero_at: a place, one number an input, at which the function is 0: where it multiplies something unknown, the
-            data cannot tell the levels of the two apart, and a sampler goes up and down between them. Elsewhere it is a
-            difference of two values then, up to 1.4 times as wide a priori.
+        zero_at: one number for each input, where the function is 0. Where it multiplies an unknown parameter, the data
+            do not identify the levels of both, and a sampler drifts along them. Elsewhere the function is then a
+            difference of two values, up to 1.4 times as wide a priori.
 
     Raises:
-        InputError: an unknown family, or another word for the lengths.
+        InputError: the family is unknown, or `lengths` is another word.
     """
     constructor: Any = FAMILIES.get(family) if isinstance(family, str) else family
     if constructor is None:
         raise InputError(f'option family is "{family}", expected {", ".join(map(repr, FAMILIES))}')
     if lengths not in ("fixed", "inferred"):
         raise InputError(f'option lengths is "{lengths}", expected "fixed" or "inferred"')
-    short, long = (tuple(share * i.length for i in inputs) for share in (SHORTEST, LONGEST))
+    short, long = (tuple(share * i.length for i in inputs) for share in (MIN_LENGTH_RATIO, MAX_LENGTH_RATIO))
     over: tuple[Any, ...] = tuple(i.length for i in inputs)
     if lengths == "inferred":
         over = tuple(
@@ -81,7 +89,7 @@ def unknown_function(
     weights = sample(f"{name}_weights", dist.Normal().expand([of.size]).to_event(1), "1", f"weights of {long_name}")
     function = functions.UnknownFunction(of, weights)
     function = function if zero_at is None else function.zero_at(*zero_at)
-    axes = [_places(i, count) for i, count in zip(inputs, GRID[len(inputs)], strict=True)]
+    axes = [_places(i, count) for i, count in zip(inputs, GRID_SIZES[len(inputs)], strict=True)]
     derived(name, function(*map(jnp.asarray, np.meshgrid(*axes, indexing="ij"))), "1", long_name)
     grid = {i.name: (axis, i.units) for i, axis in zip(inputs, axes, strict=True)}
     store_function(name, grid, weights=f"{name}_weights")
@@ -89,19 +97,19 @@ def unknown_function(
 
 
 def _places(along: Input, count: int) -> np.ndarray:
-    """Evenly over the range, to three digits of their distance: they name rows of tables."""
+    """Evenly spaced values over the range, rounded to three digits of their spacing: they name rows of tables."""
     places, step = np.linspace(along.low, along.high, count, retstep=True)
     return np.round(places, 2 - int(np.floor(np.log10(step))))
 
 
 def thickness_and_slope_inputs(glacier: Glacier, coupling: Any = None, share: float = 0.5) -> tuple[Input, Input]:
-    """Thickness and slope as inputs, over what the glacier has.
+    """Returns thickness and slope as inputs of an unknown function, with the ranges of the glacier.
 
     Thickness to one and a half times the thickest ice, for the thickness is uncertain; slope to the 99th percentile.
 
     Args:
         glacier: not traced.
-        coupling: over how many thicknesses the law's slope is averaged, as `coupled` takes it.
+        coupling: over how many thicknesses the law's slope is averaged, as `average_slope` takes it.
         share: of the range, over which the function may turn: its length.
     """
     thickness, slope = thickness_and_slope(glacier, coupling)

@@ -14,7 +14,7 @@ from glacierbayes.sites import record_provenance, sample
 
 
 def thickness_scale(factor: float = 1.25) -> Array:
-    """Factor on the named thickness product: the standard ones differ by 0.6 to 1.2 on one glacier.
+    """Samples the factor on the thickness product; the standard products differ by 0.6 to 1.2 on one glacier.
 
     Args:
         factor: within which two thirds of the prior's mass lie.
@@ -23,10 +23,11 @@ def thickness_scale(factor: float = 1.25) -> Array:
 
 
 def surface_at_start(glacier: Glacier, observations: Observations | None, start: float) -> Glacier:
-    """The glacier with its surface brought from the year of the elevation model to the start, bed fixed.
+    """Returns the glacier with its surface moved from the year of the elevation model to the start, the bed fixed.
 
-    The surface is moved by the mean rate of the geodetic balance (at 850 kg m-3), the same everywhere on ice;
-    a pattern is left to the flow. Unknown year or no balance: the surface stays, and the result says so.
+    The surface of the ice is moved by the mean rate of the geodetic balance (at 850 kg m-3), uniformly; the pattern
+    follows from the flow. Where the year is not known or there is no balance, the surface stays, and the provenance in
+    the result records it.
     """
     geodetic = None if observations is None else observations.geodetic
     if glacier.surface_year is None or geodetic is None:

@@ -10,7 +10,7 @@ from glacierbayes.observations.observations import Observations
 
 
 def enumerate_glaciers(glacier: Any, observations: Any) -> list[tuple[str, Glacier, Observations | None]]:
-    """Gives every glacier of a model a name, "glacier1" and so on, beside its data and its observations.
+    """Returns the name ("glacier1" and so on), the data and the observations of every glacier of a model.
 
         for name, one, seen in priors.enumerate_glaciers(glacier, observations):
             with priors.scope(name):

@@ -1,4 +1,4 @@
-"""What ice feels of a glacier's shape: its thickness, the slope of its surface, and a place that is typical."""
+"""Thickness and surface slope of a glacier, the geometry that its flow depends on, and their typical values."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from glacierbayes.errors import InputError
 from glacierbayes.glacier import Glacier
 from glacierbayes.physics.slope import averaged_slope_squared
 
-LEAST_ICE = 5.0  # m; glaciers have more somewhere
+MIN_LARGEST_THICKNESS = 5.0  # m; the thickest ice of a glacier is thicker
 # In valley glaciers 1 to 3 (Kamb and Echelmeyer 1986, doi 10.3189/S0022143000015604); their geometric mean.
-USUAL_COUPLING = 1.7
+TYPICAL_COUPLING = 1.7
 
 
 def averaging_thicknesses(coupling: Any) -> float | None:
-    """Over how many ice thicknesses a slope is averaged, of what an option says; None for not at all.
+    """Returns the number of ice thicknesses over which the slope is averaged; None for the local slope.
 
     Args:
-        coupling: None for the local slope, a number, or "inferred", which is taken for a usual one here.
+        coupling: the option: None for the local slope, a number, or "inferred", which stands for a typical number here.
 
     Raises:
-        InputError: another word, or a number that is not above 0.
+        InputError: the option is another word, or a number that is not above 0.
     """
     if coupling is None:
         return None
     if coupling == "inferred":
-        return USUAL_COUPLING
+        return TYPICAL_COUPLING
     if not isinstance(coupling, int | float) or not coupling > 0:
         raise InputError(f'option coupling is {coupling!r}, expected a number of ice thicknesses or "inferred"')
     return float(coupling)
 
 
 def thickness_and_slope(glacier: Glacier, coupling: Any = None) -> tuple[np.ndarray, np.ndarray]:
-    """(y, x), m and 1, of a glacier that is not traced, though a model is.
+    """Returns ice thickness, m, and surface slope, each (y, x), of a glacier that is not traced by JAX.
 
     Args:
         glacier: before any scaling.
-        coupling: None for the slope of the surface over three cells, which is no noise of the elevation model; else
-            it is the one averaged over that many ice thicknesses, see `averaging_thicknesses`.
+        coupling: None for the slope of the surface over three cells, which smooths the noise of the elevation model;
+            otherwise the slope is averaged over that many ice thicknesses, see `averaging_thicknesses`.
     """
     thicknesses = averaging_thicknesses(coupling)
     with jax.ensure_compile_time_eval():
@@ -57,26 +57,26 @@ def thickness_and_slope(glacier: Glacier, coupling: Any = None) -> tuple[np.ndar
 
 
 def reference_geometry(glacier: Glacier, by_volume: bool = False, coupling: Any = None) -> tuple[float, float]:
-    """Thickness (m) and slope at which the reference speed is stated: medians over ice thicker than 50 m.
+    """Returns thickness (m) and slope at which the reference speed is stated: medians over ice thicker than 50 m.
 
     Args:
         glacier: before any scaling; not traced.
-        by_volume: half of the volume is in thicker ice, in the place of half of the area. A velocity says most of thick
-            ice, which is fast; where a function of thickness is not known, its speed elsewhere is uncertain.
+        by_volume: take the thickness above which half of the volume lies, instead of half of the area. The velocity is
+            most informative about thick ice, which is fast; the speed of thin ice depends on an unknown function.
         coupling: of the slope, see `thickness_and_slope`.
 
     Raises:
-        InputError: no ice, or none that is thick enough to flow.
+        InputError: the glacier has no ice, or none that is thick enough to flow.
     """
     thickness, slope = thickness_and_slope(glacier, coupling)
     thick = thickness > 50.0
     thick = thick if thick.any() else thickness > 0
     if not thick.any():
         raise InputError("priors: the glacier has no ice, and so no reference thickness")
-    if thickness.max() < LEAST_ICE:
+    if thickness.max() < MIN_LARGEST_THICKNESS:
         raise InputError(
-            f"priors: the thickest ice has {thickness.max():.3g} m, and {LEAST_ICE:g} m is the least that flows; "
-            "the thickness of a Glacier is in m"
+            f"priors: the thickest ice has {thickness.max():.3g} m, and {MIN_LARGEST_THICKNESS:g} m is the least that "
+            "flows; the thickness of a Glacier is in m"
         )
     depth, slope = np.sort(thickness[thick]), slope[thick]
     volume = np.cumsum(depth)

@@ -55,7 +55,7 @@ class GlacierRun(NamedTuple):
 def begin_run(
     glacier: Glacier, observations: Observations | None, years: tuple[float, float], **scale: Any
 ) -> GlacierRun:
-    """Brings the surface of the glacier to the start of the run and samples the scale of its thickness.
+    """Moves the surface of the glacier to the start of the run and samples the scale of its thickness.
 
     Args:
         glacier: not traced.

@@ -11,13 +11,14 @@ from glacierbayes.glacier import Glacier
 from glacierbayes.priors.functions import Input, unknown_function
 from glacierbayes.sites import mark_data, record_provenance
 
-# ice of -25 to 0 degC is within one deviation of the typical one; two glaciers 3 degrees apart correlate by 0.3 to 0.5
+# A of ice at -25 to 0 degC is within one standard deviation of the typical one; the values of two glaciers 3 degrees
+# apart correlate by 0.3 to 0.5.
 TYPICAL_CREEP, CREEP_DEPARTURE = 5e-25, 1.3  # Pa-3 s-1; of the logarithm
 ICE_TEMPERATURES, TEMPERATURE_LENGTH = (-25.0, 0.0), 2.2  # degC
 
 
 def creep_of_temperature(family: str, lengths: str = "fixed") -> laws.TemperatureCreep:
-    """Creep with an unknown A(T), the same for all glaciers: a priori constant in T, free to bend, rise and fall.
+    """Samples creep with an unknown A(T) that all glaciers share; its prior mean is constant in T.
 
     Args:
         family, lengths: see `unknown_function`; the function is the site "creep_departure", the log of A over
@@ -30,16 +31,16 @@ def creep_of_temperature(family: str, lengths: str = "fixed") -> laws.Temperatur
 
 
 def with_temperature(glacier: Glacier) -> tuple[Glacier, float]:
-    """The glacier with a field "temperature" of its ice, degC: its own, or one number from its climate.
+    """Returns the glacier with a field "temperature" of its ice, degC: its own, or one number from its climate.
 
-    The long-term mean of the air temperature at the mean elevation of the ice, at most 0, as Bolibar et al. 2023 (doi
-    10.5194/gmd-16-6671-2023) take it. The temperature in the ice is another, which nobody knows everywhere.
+    The number is the long-term mean of the air temperature at the mean elevation of the ice, at most 0 (Bolibar et al.
+    2023, doi 10.5194/gmd-16-6671-2023). The temperature within the ice differs from it and is not observed.
 
     Returns:
         The glacier, and the mean of the field over its ice.
 
     Raises:
-        InputError: the glacier has neither.
+        InputError: the glacier has neither the field nor a climate.
     """
     with jax.ensure_compile_time_eval():
         ice = np.asarray(glacier.thickness) > 0

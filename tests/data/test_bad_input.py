@@ -13,52 +13,7 @@ from glacierbayes.data.oggm import fetch, read_observations, read_oggm
 from glacierbayes.errors import InputError
 from glacierbayes.glacier import Glacier
 
-
-def setting(name, change):
-    """Replaces a variable by a function of its values."""
-
-    def edit(data):
-        data[name].values[...] = change(data[name].values.copy())
-
-    return edit
-
-
-def put(value, *where):
-    def change(values):
-        values[where] = value
-        return values
-
-    return change
-
-
-def units(name, text):
-    def edit(data):
-        data[name].attrs["units"] = text
-
-    return edit
-
-
-def without(name):
-    return lambda data: data.drop_vars(name)
-
-
-def one_cell(values):
-    return put(1, slice(12, 13), slice(12, 13))(np.zeros_like(values))
-
-
-def uneven(data):
-    x = data.x.values.astype(float)
-    x[10:] += 20.0
-    return data.assign_coords(x=("x", x, data.x.attrs))
-
-
-def shifted(data):
-    return data.assign_coords(x=("x", data.x.values + np.float32(100.0), data.x.attrs))
-
-
-def first_row(data):
-    return data.isel(y=slice(1, None))
-
+from .edits import first_row, one_cell, put, setting, shifted, uneven, units, without
 
 GRIDDED = [
     ("missing topo", without("topo"), ["topo", "missing"]),

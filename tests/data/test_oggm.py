@@ -12,6 +12,8 @@ from glacierbayes.data.oggm import read_observations, read_oggm
 from glacierbayes.data.scope import compare_with_deformation, scope_warnings
 from glacierbayes.glacier import Glacier
 
+from .directories import outline
+
 
 def flip_rows(data: xr.Dataset) -> xr.Dataset:
     return data.isel(y=slice(None, None, -1))
@@ -133,6 +135,19 @@ def test_filling_falls_to_nothing_at_the_outline():
     assert gaps == 45
     along = filled[3, 19:29]
     assert np.all(np.diff(along) < 0) and along[-1] > 0
+
+
+def test_observations_begin_with_the_notes_of_the_glacier_and_coarsen_nothing(folder, monkeypatch):
+    glacier = read_oggm(folder.path, resolution=200.0)
+    assert any(note.startswith("coarsened from 100 to 200 m") for note in glacier.notes)
+
+    def refuse(*_):
+        raise AssertionError("the glacier is coarsened already")
+
+    monkeypatch.setattr("glacierbayes.data.oggm.coarsen", refuse)
+    observations = read_observations(folder.path, glacier)
+    assert observations.notes[: len(glacier.notes)] == glacier.notes
+    assert {"dem_source.txt", "climate_historical.nc"} <= {name for name, _ in observations.files}
 
 
 def test_gaps_are_counted_in_the_notes(folder):
@@ -276,14 +291,7 @@ def test_deformation_of_an_inclined_slab():
 
 
 def test_surging_outline_in_the_archive(folder):
-    from importlib.util import module_from_spec, spec_from_file_location
-    from pathlib import Path
-
-    spec = spec_from_file_location("builders", Path(__file__).with_name("conftest.py"))
-    assert spec is not None and spec.loader is not None
-    builders = module_from_spec(spec)
-    spec.loader.exec_module(builders)
-    (folder.path / "outlines.tar.gz").write_bytes(builders.outline(Form="0", TermType="1", Surging="3"))
+    (folder.path / "outlines.tar.gz").write_bytes(outline(Form="0", TermType="1", Surging="3"))
     notes = read_observations(folder.path, read_oggm(folder.path)).notes
     assert sum(note.startswith("scope: ") and "(RGI)" in note for note in notes) == 2
 

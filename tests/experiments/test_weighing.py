@@ -9,8 +9,8 @@ import numpyro
 from numpyro import distributions as dist
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "experiments"))
-from alone import levelled
 from likelihoods import CENTRE, WIDTH, curve
+from single_glacier import posterior_and_curve
 from weighing import Rounds, weigh
 
 from glacierbayes.inference.problem import Problem
@@ -106,13 +106,13 @@ def slow(speed):
 def test_what_is_said_of_stiff_ice_is_level():
     """The likelihood is known: exp(-6) of its peak for all ice that is too stiff to flow, where no draw of the
     posterior comes."""
-    alone = levelled(Rounds(slow, jnp.asarray(SPEED), 0, "log_creep"), at=0, enough=1000)
+    posterior = posterior_and_curve(Rounds(slow, jnp.asarray(SPEED), 0, "log_creep"), at=0, enough=1000)
     creep = CENTRE + WIDTH * np.array([0.0, -3.0, -2.0, -1.0, 0.3])
     truth = -0.5 * ((np.exp(creep - CENTRE) - SPEED) / np.hypot(*ERRORS)) ** 2
-    found = np.asarray(alone.curve.log(creep))
-    assert alone.k_hat < 0.7
+    found = np.asarray(posterior.curve.log(creep))
+    assert posterior.k_hat < 0.7
     assert truth[1] - truth[-1] < -5
     # the logarithm of a density of 1000 draws: standard error 0.1 in the middle, 0.3 at two deviations
     assert np.all(np.abs(found - found[0] - truth + truth[0]) < 1.0)
-    drawn_on = np.asarray(curve(alone.log_creep, alone.weight).log(creep))
+    drawn_on = np.asarray(curve(posterior.log_creep, posterior.weight).log(creep))
     assert np.max(np.abs(drawn_on - drawn_on[0] - truth + truth[0])) > 2

@@ -9,7 +9,7 @@ import pytest
 from scipy.optimize import brentq
 
 from glacierbayes.inference.engines.nuts import TRAJECTORY_LENGTH, Nuts, capped_step_size, doublings
-from glacierbayes.inference.hamiltonian.adaptation import LONGEST_STEP, Moments, renewals
+from glacierbayes.inference.hamiltonian.adaptation import MAX_STEP_SIZE, Moments, renewal_transitions
 from glacierbayes.inference.hamiltonian.integrator import STAGES, three_stages
 from glacierbayes.inference.problem import Problem
 
@@ -41,12 +41,12 @@ def run(model, warmup: int, draws: int):
 
 def test_warm_up_takes_no_long_step_and_the_chain_keeps_the_target():
     states = run(normals, 300, 700)
-    assert max(float(state.step_size) for state in states) <= LONGEST_STEP
+    assert max(float(state.step_size) for state in states) <= MAX_STEP_SIZE
     kept = states[300:]
     # the step size is the average of a noisy search
     acceptance = np.mean([float(state.acceptance_rate) for state in kept])
     assert 0.7 < acceptance
-    assert acceptance < 0.9 or float(kept[-1].step_size) > 0.9 * LONGEST_STEP
+    assert acceptance < 0.9 or float(kept[-1].step_size) > 0.9 * MAX_STEP_SIZE
     squares = np.array([np.sum(np.square(state.z)) for state in kept])  # chi2 with 10 degrees of freedom
     assert abs(np.mean(squares) - 10) < 1.5  # 350 effective draws: six standard errors
     assert len({float(state.step_size) for state in kept}) == 1
@@ -60,7 +60,7 @@ def test_no_trajectory_is_doubled_beyond_its_length():
 
 
 def test_a_step_is_no_longer_than_its_trajectory_needs():
-    for step in np.geomspace(0.03, LONGEST_STEP, 50):
+    for step in np.geomspace(0.03, MAX_STEP_SIZE, 50):
         capped, number = (float(of(jnp.asarray(step))) for of in (capped_step_size, doublings))
         assert capped <= step
         assert (2**number - 1) * capped <= TRAJECTORY_LENGTH * (1 + 1e-12)
@@ -77,8 +77,8 @@ def test_a_direction_that_comes_back_to_where_it_was_is_explored():
         step = three_stages(lambda z: 0.5 * jnp.sum(z**2))
         return float(step(jnp.asarray(size), jnp.eye(1), (none, one, jnp.zeros(()), none)).z[0])
 
-    wide = jnp.ones(10).at[0].set(np.square(brentq(reached, 2.5, 3.6) / LONGEST_STEP))
-    state = state._replace(step_size=jnp.asarray(LONGEST_STEP), covariance=jnp.diag(wide), z=state.z.at[0].set(0.1))
+    wide = jnp.ones(10).at[0].set(np.square(brentq(reached, 2.5, 3.6) / MAX_STEP_SIZE))
+    state = state._replace(step_size=jnp.asarray(MAX_STEP_SIZE), covariance=jnp.diag(wide), z=state.z.at[0].set(0.1))
     potential = lambda z: 0.5 * jnp.sum(z**2)  # noqa: E731
     value, gradient = jax.value_and_grad(potential)(state.z)
     state = state._replace(potential=value, gradient=gradient)
@@ -125,9 +125,9 @@ def test_a_hundred_transitions_learn_a_correlated_normal():
 
 def test_few_draws_of_a_normal_give_its_covariance():
     draws = np.random.default_rng(1).normal(size=(40, 10)) @ ROOT.T
-    moments = Moments.none(10)
+    moments = Moments.zero(10)
     for draw in draws:
-        moments = moments.and_draw(jnp.asarray(draw), jnp.asarray(np.linalg.solve(ROOT @ ROOT.T, draw)))
+        moments = moments.add_draw(jnp.asarray(draw), jnp.asarray(np.linalg.solve(ROOT @ ROOT.T, draw)))
 
     def off(covariance):
         return np.abs(np.log(np.linalg.eigvals(np.linalg.solve(ROOT @ ROOT.T, covariance)).real)).max()
@@ -145,10 +145,10 @@ def test_few_draws_do_not_spoil_a_good_guess(count):
     rng = np.random.default_rng(4)
     turn, _ = np.linalg.qr(rng.normal(size=(60, 60)))
     scales = np.exp(0.125 * rng.normal(size=60))
-    moments = Moments.none(60)
+    moments = Moments.zero(60)
     for draw in rng.standard_t(5, (count, 60)):
         gradient = 6 * draw / (5 + draw**2)
-        moments = moments.and_draw(jnp.asarray(turn @ (draw * scales)), jnp.asarray(turn @ (gradient / scales)))
+        moments = moments.add_draw(jnp.asarray(turn @ (draw * scales)), jnp.asarray(turn @ (gradient / scales)))
 
     def off(covariance):
         return np.log(np.linalg.eigvals(np.linalg.solve((turn * scales**2) @ turn.T, covariance)).real).std()
@@ -159,21 +159,21 @@ def test_few_draws_do_not_spoil_a_good_guess(count):
 def test_a_heavy_tail_widens_the_mass():
     """Student-t with 3 degrees of freedom: its gradients say a variance of 1.5 and less, its draws more."""
     root = jnp.asarray(np.linalg.cholesky([[2.0, 0.5], [0.5, 1.0]]))
-    moments = Moments.none(2)
+    moments = Moments.zero(2)
     for draw in np.random.default_rng(3).standard_t(3, (400, 2)):
-        moments = moments.and_draw(jnp.asarray(draw), jnp.asarray(4 * draw / (3 + draw**2)))
+        moments = moments.add_draw(jnp.asarray(draw), jnp.asarray(4 * draw / (3 + draw**2)))
     before = root @ moments.covariance() @ root.T
-    after = moments.widened(before, root)
+    after = moments.widen(before, root)
     drawn = root @ (moments.draws - jnp.outer(moments.draw, moments.draw) / 400) @ root.T / 400
     assert np.all(np.diagonal(after) > 1.2 * np.diagonal(before))
     np.testing.assert_allclose(np.diagonal(after), np.diagonal(drawn), rtol=0.01)
     correlation = [c[0, 1] / np.sqrt(c[0, 0] * c[1, 1]) for c in (before, after)]
     assert correlation[0] == pytest.approx(correlation[1])
-    assert np.allclose(moments.widened(100 * before, root), 100 * before)
+    assert np.allclose(moments.widen(100 * before, root), 100 * before)
 
 
 @pytest.mark.parametrize("warmup", [1, 34, 60, 500])
 def test_the_last_mass_matrix_leaves_time_for_the_step(warmup):
-    assert np.all(renewals(warmup)[-1:] == warmup - max(20, warmup // 5))
-    assert np.all(np.diff(renewals(warmup)) >= 10)
-    assert len(renewals(warmup)) == {1: 0, 34: 0, 60: 3, 500: 7}[warmup]
+    assert np.all(renewal_transitions(warmup)[-1:] == warmup - max(20, warmup // 5))
+    assert np.all(np.diff(renewal_transitions(warmup)) >= 10)
+    assert len(renewal_transitions(warmup)) == {1: 0, 34: 0, 60: 3, 500: 7}[warmup]

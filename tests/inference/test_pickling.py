@@ -60,7 +60,7 @@ class HalfPlug(Plug):
 def made(x):
     law = (gb.laws.Glen(A=2e-24 * x) + HalfPlug(x)) * Hardened(300.0 * x, tags=["a", "b"])
     law, hard = jax.tree.map(lambda leaf: 1.0 * leaf, (law, Hardened(x, power=2.0)))  # as JAX takes them apart
-    assert hard.name == "hard" and hard.tags == () and law.factor.tags == ("a", "b")
+    assert hard.name == "hard" and hard.tags == () and law.multiplier.tags == ("a", "b")
     assert isinstance(law.law.laws[1], Plug)
     return law
 

@@ -19,7 +19,7 @@ ENGINES = {
 
 
 def find_engine(method: str | type[Engine]) -> type[Engine]:
-    """The class of an engine.
+    """Returns the class of an engine.
 
     Args:
         method: the name of one that comes with the package, or a subclass of `Engine`.

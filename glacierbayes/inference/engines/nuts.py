@@ -1,4 +1,4 @@
-"""No-U-turn sampling: NumPyro's tree of three-stage steps, with a mass matrix learnt from draws and gradients.
+"""No-U-turn sampling: NumPyro's tree of three-stage steps, with a mass matrix adapted to draws and gradients.
 
 Parameters that enter no run of the glacier (nuisance parameters) are updated by themselves between trajectories.
 """
@@ -19,7 +19,7 @@ from jaxtyping import Array, Bool, Float, Int
 from numpyro.infer.hmc_util import IntegratorState, build_tree, euclidean_kinetic_energy
 
 from glacierbayes.inference.engines.base import Draw, TrajectoryEngine
-from glacierbayes.inference.hamiltonian.adaptation import Moments, StepSize, renewals
+from glacierbayes.inference.hamiltonian.adaptation import Moments, StepSize, renewal_transitions
 from glacierbayes.inference.hamiltonian.integrator import STAGES, three_stages
 from glacierbayes.inference.nuisance.gibbs import update_nuisance
 from glacierbayes.inference.nuisance.split import Split
@@ -29,7 +29,7 @@ from glacierbayes.inference.problem import Problem
 # one more doubling costs twice as much and goes round, one less leaves draws that are autocorrelated. Where the
 # posterior is nearly normal, one step is enough.
 TRAJECTORY_LENGTH = 2.0
-MOST_DOUBLINGS = 5
+MAX_DOUBLINGS = 5
 # Steps vary by this share: a direction that goes round in a whole number of equal steps would never be explored.
 STEP_JITTER = 0.2
 # An update of the nuisance parameters costs a gradient more: it comes after as many gradients as this, or more.
@@ -37,7 +37,7 @@ GRADIENTS_BETWEEN_UPDATES = 9
 
 
 class NutsState(NamedTuple):
-    """A chain after a transition, and what it has learnt.
+    """The state of a chain after a transition, with that of its adaptation.
 
     Attributes:
         key: raw random key of the next transition.
@@ -92,7 +92,7 @@ class Nuts(TrajectoryEngine):
         """See `Engine`."""
         names = ("starts", "gradients", "potentials")
         z, gradient, potential = (jnp.asarray(self.start[name][chain]) for name in names)
-        search, none, zero = StepSize.first(), Moments.none(z.size), jnp.zeros((), int)
+        search, no_draws, zero = StepSize.initial(), Moments.zero(z.size), jnp.zeros((), int)
         return NutsState(
             key=key,
             position=zero,
@@ -107,8 +107,8 @@ class Nuts(TrajectoryEngine):
             step_size=jnp.exp(search.log_step),
             search=search,
             covariance=jnp.asarray(self.start["covariance"]),
-            before=none,
-            since=none,
+            before=no_draws,
+            since=no_draws,
         )
 
     def warm_up(self, state: NutsState) -> NutsState:
@@ -149,19 +149,19 @@ class Nuts(TrajectoryEngine):
         return update_nuisance(self._split, jax.random.fold_in(state.key, stream), state.z, state.covariance)
 
     def _adapted(self, old: NutsState, new: NutsState) -> NutsState:
-        """The state after a transition of the warm-up with what it has taught."""
-        renewed = jnp.any(new.position == renewals(self.warmup))
+        """The state after a warm-up transition, with step size and mass matrix adapted to it."""
+        renewed = jnp.any(new.position == renewal_transitions(self.warmup))
         # in coordinates in which the first guess is 1
         draw = solve_triangular(self._root, new.z - self.start["mean"], lower=True)
-        since = old.since.and_draw(draw, self._root.T @ new.gradient)
+        since = old.since.add_draw(draw, self._root.T @ new.gradient)
 
-        def learnt_covariance() -> Array:
-            seen = since.plus(old.before)
-            return seen.widened(self._root @ seen.covariance() @ self._root.T, self._root)
+        def adapted_covariance() -> Array:
+            both = since.add(old.before)
+            return both.widen(self._root @ both.covariance() @ self._root.T, self._root)
 
-        covariance = lax.cond(renewed, learnt_covariance, lambda: old.covariance)
-        before, since = lax.cond(renewed, lambda: (since, Moments.none(draw.size)), lambda: (old.before, since))
-        search = old.search.next(new.acceptance_rate, renewed)
+        covariance = lax.cond(renewed, adapted_covariance, lambda: old.covariance)
+        before, since = lax.cond(renewed, lambda: (since, Moments.zero(draw.size)), lambda: (old.before, since))
+        search = old.search.update(new.acceptance_rate, renewed)
         final = capped_step_size(jnp.exp(search.mean))
         step_size = jnp.where(new.position < self.warmup, jnp.exp(search.log_step), final)
         return new._replace(step_size=step_size, search=search, covariance=covariance, before=before, since=since)
@@ -174,41 +174,42 @@ class Nuts(TrajectoryEngine):
         root = jnp.linalg.cholesky(state.covariance)
         momenta = solve_triangular(root.T, jax.random.normal(momentum, state.z.shape), lower=False)
         size = state.step_size * jax.random.uniform(jitter, minval=1 - STEP_JITTER, maxval=1 + STEP_JITTER)
-        most: Any = (doublings(state.step_size), MOST_DOUBLINGS)  # NumPyro takes a pair, and says a number
-        found = build_tree(
+        # NumPyro takes a pair, though its annotation is a number
+        max_tree_depth: Any = (doublings(state.step_size), MAX_DOUBLINGS)
+        trajectory = build_tree(
             three_stages(potential),
             euclidean_kinetic_energy,
             IntegratorState(state.z, momenta, state.potential, state.gradient),
             state.covariance,
             size,
             tree,
-            max_tree_depth=most,
+            max_tree_depth=max_tree_depth,
         )
         return state._replace(
             key=key,
             position=state.position + 1,
-            z=found.z_proposal,
-            gradient=found.z_proposal_grad,
-            potential=found.z_proposal_pe,
-            energy=found.z_proposal_energy,
-            n_steps=STAGES * found.num_proposals,
-            tree_depth=found.depth,
-            acceptance_rate=found.sum_accept_probs / found.num_proposals,
-            diverging=found.diverging,
+            z=trajectory.z_proposal,
+            gradient=trajectory.z_proposal_grad,
+            potential=trajectory.z_proposal_pe,
+            energy=trajectory.z_proposal_energy,
+            n_steps=STAGES * trajectory.num_proposals,
+            tree_depth=trajectory.depth,
+            acceptance_rate=trajectory.sum_accept_probs / trajectory.num_proposals,
+            diverging=trajectory.diverging,
         )
 
 
 def doublings(step_size: Array) -> Array:
-    """Number of doublings that make a trajectory of about `TRAJECTORY_LENGTH`."""
-    return jnp.clip(jnp.round(jnp.log2(TRAJECTORY_LENGTH / step_size + 1)).astype(int), 1, MOST_DOUBLINGS)
+    """Returns the number of doublings that make a trajectory of about `TRAJECTORY_LENGTH`."""
+    return jnp.clip(jnp.round(jnp.log2(TRAJECTORY_LENGTH / step_size + 1)).astype(int), 1, MAX_DOUBLINGS)
 
 
 def capped_step_size(step_size: Array) -> Array:
-    """The step with which as many doublings make a trajectory of `TRAJECTORY_LENGTH` and no longer.
+    """Returns the step size, or the one with which as many doublings make a trajectory of `TRAJECTORY_LENGTH`.
 
-    A shorter step costs nothing then, and goes where the posterior is narrow. On the way to one corner of the function
-    of `diffusivity_correction` one direction is seven times as narrow as elsewhere: of steps of 0.87 a quarter was
-    accepted there and chains stood still for fifty draws, of 0.67 two thirds.
+    The shorter step needs no more gradients, and is accepted where the posterior is narrow. Towards one corner of the
+    function of `diffusivity_correction` one direction is seven times as narrow as elsewhere: a quarter of the steps of
+    0.87 was accepted there, and chains did not move for fifty draws; of steps of 0.67 two thirds were accepted.
     """
     return jnp.minimum(step_size, TRAJECTORY_LENGTH / (2.0 ** doublings(step_size) - 1))
 

@@ -1,4 +1,4 @@
-"""Variational inference: the Gaussian nearest to a posterior, in unconstrained coordinates.
+"""Variational inference: the Gaussian closest to a posterior, in unconstrained coordinates.
 
 The evidence lower bound is climbed from the Gaussian about which chains of NUTS would start (`start.mode`), in
 coordinates in which that is the standard normal, with the estimator of the gradient that vanishes where the Gaussian is
@@ -40,7 +40,7 @@ class Gaussian(NamedTuple):
 
     @property
     def root(self) -> Float[Array, "n n"]:
-        """Of the covariance."""
+        """Lower triangular root of the covariance."""
         return jnp.tril(self.below, -1) + jnp.diag(jnp.exp(self.diagonal))
 
 
@@ -113,7 +113,7 @@ def fit_step(
 
 
 class Svi(Engine):
-    """The Gaussian nearest to a posterior; the warm-up is the fit, and draws are independent."""
+    """The Gaussian closest to a posterior; the warm-up is the fit, and draws are independent."""
 
     name = "svi"
     state_format = 2
@@ -178,7 +178,7 @@ class Svi(Engine):
 
 
 def fit(potential: Callable, dimension: int, steps: int, key: Array) -> tuple[Gaussian, Float[Array, " steps"]]:
-    """The Gaussian nearest to a density that is about standard normal, and the bound of every step.
+    """The Gaussian closest to a density that is about standard normal, and the bound of every step.
 
     Args:
         potential: minus the logarithm of the density of a vector.

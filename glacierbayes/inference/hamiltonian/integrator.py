@@ -1,4 +1,4 @@
-"""One step of a trajectory: kicks by the gradient, drifts by the momentum."""
+"""The integrator of Hamiltonian trajectories: a splitting of three stages."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ STAGES = 3  # gradients of a step
 
 
 def three_stages(potential: Callable) -> Callable:
-    """A step for `numpyro.infer.hmc_util.build_tree`, with a dense mass matrix.
+    """Returns a step for `numpyro.infer.hmc_util.build_tree`, with a dense mass matrix.
 
     Args:
-        potential: of a vector; its gradient is taken three times a step.
+        potential: minus the log density of a vector; its gradient is evaluated three times in a step.
     """
     value_and_grad = jax.value_and_grad(potential)
 
@@ -34,7 +34,7 @@ def three_stages(potential: Callable) -> Callable:
             r = now.r - size * jnp.asarray((0.5 - KICK, 0.5 - KICK, KICK))[i] * gradient
             return IntegratorState(z, r, value, gradient)
 
-        # a loop: written out, the run would be compiled three times
+        # in a loop, since unrolled stages would compile the run three times
         return lax.fori_loop(0, STAGES, stage, IntegratorState(z, r - KICK * size * gradient, value, gradient))
 
     return step

@@ -1,4 +1,4 @@
-"""A density in two parts: what a run of the glacier gives, and what depends on it and on nuisance parameters alone.
+"""A density in two parts: the run of the glacier, and what depends on the run and on nuisance parameters only.
 
 Nuisance parameters, such as scale and length of an observation's error, enter no run. Given the run their density costs
 next to nothing, so that they can be updated many times for one gradient: see `gibbs`.
@@ -22,10 +22,10 @@ RUN_PRIMITIVES = ("while", "scan", "custom_vjp_call", "custom_jvp_call")
 
 
 class Split:
-    """The potential of a problem in two parts, found from which equation depends on which parameter.
+    """The potential of a problem in two parts, by the dependence of each equation of its jaxpr on the parameters.
 
     Attributes:
-        nuisance: places of the nuisance parameters in the vector.
+        nuisance: indices of the nuisance parameters in the vector.
         names: names of their sites.
     """
 
@@ -56,25 +56,30 @@ class Split:
         self._second = _function_of(closed, after, [*own, *between], whole.outvars)
 
     def run(self, vector: Float[Array, " n"]) -> list[Array]:
-        """Everything that the second part takes from the first, for a vector."""
+        """Returns the outputs of the first part that the second part uses, for a vector."""
         parts = self._problem.unravel(vector)
         return self._first(*(parts[name] for name in self._problem.names if name not in self.names))
 
     def potential(self, vector: Float[Array, " n"], known: list[Array]) -> Float[Array, ""]:
-        """`Problem.potential`, with what `run` gave for a vector that differs in nuisance parameters alone."""
+        """Returns `Problem.potential` of a vector.
+
+        Args:
+            vector: unconstrained parameters.
+            known: the result of `run` for a vector that differs from it only in nuisance parameters.
+        """
         parts = self._problem.unravel(vector)
         return jnp.asarray(self._second(*(parts[name] for name in self.names), *known)[0])
 
 
 def _dependencies(jaxpr: Jaxpr, names: Sequence[str]) -> list[frozenset[str]]:
-    """The parameters on which each equation depends."""
+    """Returns the names of the parameters on which each equation depends."""
     by: dict[Any, frozenset[str]] = {var: frozenset({name}) for var, name in zip(jaxpr.invars, names, strict=True)}
     by.update((var, frozenset()) for var in jaxpr.constvars)
-    found: list[frozenset[str]] = []
+    dependencies: list[frozenset[str]] = []
     for eqn in jaxpr.eqns:
-        found.append(frozenset().union(*(by[var] for var in eqn.invars if not isinstance(var, Literal))))
-        by.update((var, found[-1]) for var in eqn.outvars)
-    return found
+        dependencies.append(frozenset().union(*(by[var] for var in eqn.invars if not isinstance(var, Literal))))
+        by.update((var, dependencies[-1]) for var in eqn.outvars)
+    return dependencies
 
 
 def _is_run(eqn: Any) -> bool:
@@ -84,12 +89,12 @@ def _is_run(eqn: Any) -> bool:
 
 
 def _function_of(closed: Any, eqns: list, inputs: list, outputs: Sequence) -> Any:
-    """Some equations of a closed jaxpr as a function."""
-    taken = {var for eqn in eqns for var in eqn.invars if not isinstance(var, Literal)} | {*outputs}
+    """Returns some equations of a closed jaxpr as a function of `inputs` that computes `outputs`."""
+    used = {var for eqn in eqns for var in eqn.invars if not isinstance(var, Literal)} | {*outputs}
     pairs = zip(closed.jaxpr.constvars, closed.consts, strict=True)
-    kept = [(var, value) for var, value in pairs if var in taken]
-    names = [var for var, _ in kept]
+    used_constants = [(var, value) for var, value in pairs if var in used]
+    names = [var for var, _ in used_constants]
     ends = {"arg_names": ("",) * len(inputs), "result_paths": ("",) * len(outputs)}
     info = closed.jaxpr.debug_info._replace(**ends)
     part = closed.jaxpr.replace(eqns=eqns, invars=inputs, outvars=[*outputs], constvars=names, debug_info=info)
-    return jaxpr_as_fun(closed.replace(jaxpr=part, consts=[value for _, value in kept]))
+    return jaxpr_as_fun(closed.replace(jaxpr=part, consts=[value for _, value in used_constants]))

@@ -1,4 +1,4 @@
-"""Pickling between processes, by value: a notebook's classes and functions go to a process that cannot import them."""
+"""Pickling by value, so that classes and functions of a notebook reach a process that cannot import them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class _Pickler(cloudpickle.Pickler):
     """
 
     def reducer_override(self, obj: Any) -> Any:
-        """As cloudpickle has it; a module of Equinox that goes by value is made with its fields."""
+        """Reduces an object as cloudpickle does; an Equinox module that goes by value is made with its fields."""
         reduced: Any = super().reducer_override(obj)
         if not (isinstance(obj, type) and issubclass(obj, eqx.Module) and isinstance(reduced, tuple)):
             return reduced
@@ -30,32 +30,32 @@ class _Pickler(cloudpickle.Pickler):
         specifications = {field.name: _specification(field) for field in fields}
         # the values that dataclasses mark what is missing with do not survive pickling
         state = {name: value for name, value in state.items() if name != "__dataclass_fields__"}
-        return _made, (make, args, own, specifications, "__init__" in state), (state, slots), *rest
+        return _make_class, (make, args, own, specifications, "__init__" in state), (state, slots), *rest
 
 
 def _specification(field: dataclasses.Field) -> dict[str, Any]:
-    """What `dataclasses.field` is called with."""
-    found = {name: getattr(field, name) for name in SPECIFICATION}
-    found["metadata"] = dict(field.metadata)
-    return {name: value for name, value in found.items() if value is not dataclasses.MISSING}
+    """The arguments of `dataclasses.field` that make such a field."""
+    specification = {name: getattr(field, name) for name in SPECIFICATION}
+    specification["metadata"] = dict(field.metadata)
+    return {name: value for name, value in specification.items() if value is not dataclasses.MISSING}
 
 
-def _made(make: Any, args: tuple, annotations: dict, specifications: dict, own_init: bool) -> type:
-    """The class with its fields; all else is set later, an `__init__` of its own too."""
+def _make_class(make: Any, args: tuple, annotations: dict, specifications: dict, own_init: bool) -> type:
+    """Makes the class with its fields; cloudpickle sets its other attributes later, including an `__init__`."""
     constructor, name, bases, namespace, *rest = args
     namespace = {**namespace, "__annotations__": annotations}
     namespace |= {name: dataclasses.field(**specification) for name, specification in specifications.items()}
     if own_init:
-        namespace["__init__"] = _later
+        namespace["__init__"] = _init_placeholder
     return make(constructor, name, bases, namespace, *rest)
 
 
-def _later(self: Any) -> None:
-    """Stands for an `__init__` that is set afterwards."""
+def _init_placeholder(self: Any) -> None:
+    """Takes the place of an `__init__` that is set afterwards."""
 
 
 def dumps(value: Any) -> bytes:
-    """As `cloudpickle.dumps`; `pickle.loads` reads it."""
+    """Pickles an object as `cloudpickle.dumps` does; `pickle.loads` reads it."""
     with io.BytesIO() as file:
         _Pickler(file).dump(value)
         return file.getvalue()

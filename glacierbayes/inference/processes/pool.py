@@ -24,7 +24,7 @@ from glacierbayes.inference.driver import Driver, Task
 from glacierbayes.inference.machine import cache_folder, cores
 from glacierbayes.inference.processes import pickling
 
-Say = Callable[[dict[str, Any]], None]
+ReportProgress = Callable[[dict[str, Any]], None]
 
 
 class WorkerFailed(RuntimeError):
@@ -42,21 +42,21 @@ def _environment() -> dict[str, str]:
     return environment
 
 
-def run_here(task: Task, say: Say) -> None:
+def run_here(task: Task, report: ReportProgress) -> None:
     """Finds the start and runs the chains one after another in this process."""
-    driver = Driver(task, say)
+    driver = Driver(task, report)
     driver.find_start()
     for chain in range(task.settings.chains):
         driver.run_chain(chain)
 
 
-def run_in_processes(task: Task, chains: Sequence[int | None], say: Say, at_once: int) -> None:
-    """Runs jobs of a task, each in a process of its own, and passes on what they say.
+def run_in_processes(task: Task, chains: Sequence[int | None], report: ReportProgress, at_once: int) -> None:
+    """Runs jobs of a task, each in a process of its own, and passes on their messages.
 
     Args:
         task: of the run.
         chains: numbers of the chains to run; None stands for the search for the start.
-        say: is called in this process with every message.
+        report: is called in this process with every message.
         at_once: the largest number of processes at a time.
 
     Raises:
@@ -85,7 +85,7 @@ def run_in_processes(task: Task, chains: Sequence[int | None], say: Say, at_once
             if message is not None:
                 if "input_error" in message:
                     raise InputError(message["input_error"])
-                say(message)
+                report(message)
                 continue
             code = running.pop(index).returncode
             if code:
@@ -96,20 +96,20 @@ def run_in_processes(task: Task, chains: Sequence[int | None], say: Say, at_once
             process.wait()
 
 
-def run(task: Task, workers: int | None, say: Say) -> None:
+def run(task: Task, workers: int | None, report: ReportProgress) -> None:
     """Finds the start and runs all chains.
 
     Args:
         task: of the run.
         workers: largest number of processes at once; 0 for none but this one, None for one a core.
-        say: is given a dict after every chunk.
+        report: is given a dict after every chunk.
     """
     if workers == 0:
-        return run_here(task, say)
+        return run_here(task, report)
     at_once = cores() if workers is None else workers
     if not (task.folder / "start.npz").is_file():
-        run_in_processes(task, [None], say, 1)
-    run_in_processes(task, range(task.settings.chains), say, at_once)
+        run_in_processes(task, [None], report, 1)
+    run_in_processes(task, range(task.settings.chains), report, at_once)
 
 
 def _start(task: Task, chain: int | None) -> subprocess.Popen:

@@ -1,4 +1,4 @@
-"""A process that works for `infer`: it looks for the mode, or runs a chain."""
+"""A worker process of `infer`: it finds the start of the chains, or runs one chain."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ def main() -> None:
 
     threading.Thread(target=watch, daemon=True).start()
 
-    def say(message: dict[str, Any]) -> None:
+    def report(message: dict[str, Any]) -> None:
         channel.write(json.dumps(message) + "\n")
 
     try:
-        driver = Driver(task, say)
+        driver = Driver(task, report)
         if chain is None:
             driver.find_start()
         else:
             driver.run_chain(chain)
-    except InputError as error:  # the user's, to be said without the way here
-        say({"input_error": str(error)})
+    except InputError as error:  # an error of the user, which is reported without a traceback
+        report({"input_error": str(error)})
 
 
 if __name__ == "__main__":

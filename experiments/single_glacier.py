@@ -1,6 +1,6 @@
-"""What a glacier says of its own flow law, by exact solves: for studies of one law for many glaciers.
+"""The likelihood of the flow law of one glacier, by exact solves: for studies of one law for many glaciers.
 
-A law A(T) enters a glacier through one number. Given it, no glacier knows of another, so that the posterior of the law
+A law A(T) enters a glacier through one number. Given it, glaciers are independent, so that the posterior of the law
 needs one curve a glacier (`likelihoods.py`): the likelihood of its ln A with all else of it integrated out, by weighted
 draws (`weighing.py`). No run is interpolated. `temperature_law_coverage.py --check` compares with NUTS on all glaciers
 at once.
@@ -27,7 +27,7 @@ from glacierbayes.inference.chunks import read_arrays, write_arrays
 from glacierbayes.inference.problem import Problem
 
 YEARS, IMAGES = (2000.0, 2020.0), 2018.0
-WIDER = 1.5  # width of the draws that a curve is fitted to, over the prior's
+PRIOR_WIDENING = 1.5  # width of the draws that a curve is fitted to, over the prior's
 
 
 class Known(NamedTuple):
@@ -44,12 +44,13 @@ class Known(NamedTuple):
     depth: Any
 
 
-class Alone(NamedTuple):
+class GlacierPosterior(NamedTuple):
     """Weighted draws of ln A (and ln C) of one glacier, how good they are, and the likelihood of ln A without sliding.
 
-    Where ice is too stiff to be seen flowing the likelihood is level, at a thousandth of its peak say, which counts
-    where the other glaciers want stiff ice; the draws do not reach there, and drawn on as they fall it would be a
-    millionth. So the draws of the curve have its first guess divided out: their ln A is spread as a wide prior is.
+    Where ice is too stiff for a flow that can be observed, the likelihood is constant, at a thousandth of its peak for
+    example, which matters where the other glaciers need stiff ice. The draws do not reach that far, and an
+    extrapolation of their density would give a millionth. The first guess of the curve is therefore divided out of the
+    draws that the curve is fitted to, so that their ln A has the spread of a wide prior.
     """
 
     log_creep: np.ndarray
@@ -71,8 +72,8 @@ def fast_depth(glacier: gb.Glacier) -> float:
     return float(np.sum(thickness**5) / np.sum(thickness**4))
 
 
-def seen(glacier: gb.Glacier, observations: gb.Observations, known: Known, law: gb.laws.FlowLaw) -> None:
-    """The block of a model that is one glacier: its unknowns but for the law, its run, its likelihood."""
+def observe_glacier(glacier: gb.Glacier, observations: gb.Observations, known: Known, law: gb.laws.FlowLaw) -> None:
+    """Samples the unknowns of one glacier but for its law, runs it and adds its likelihood to the model."""
     factor = dist.LogNormal(0.0, jnp.log1p(known.scale_sigma))
     scale = priors.sample("thickness_scale", factor, "1", "factor on the ice thickness")
     balance = priors.linear_gradient(known.height, known.height)
@@ -82,7 +83,7 @@ def seen(glacier: gb.Glacier, observations: gb.Observations, known: Known, law: 
 
 def _creeping(glacier: gb.Glacier, observations: gb.Observations, *, known: Known) -> None:
     log_creep = priors.sample("log_creep", dist.Normal(CENTRE, WIDTH), "1", "logarithm of the creep parameter")
-    seen(glacier, observations, known, gb.laws.Glen(jnp.exp(log_creep)))
+    observe_glacier(glacier, observations, known, gb.laws.Glen(jnp.exp(log_creep)))
 
 
 def _creeping_and_sliding(glacier: gb.Glacier, observations: gb.Observations, *, known: Known) -> None:
@@ -98,7 +99,7 @@ def _creeping_and_sliding(glacier: gb.Glacier, observations: gb.Observations, *,
     flow = priors.sample("log_flow", both, "1", "logarithm of the creep parameter that flows like both")
     log_creep, log_sliding = parts(flow, odds, known.depth)
     law = gb.laws.Glen(jnp.exp(log_creep)) + gb.laws.WeertmanSliding(jnp.exp(log_sliding))
-    seen(glacier, observations, known, law)
+    observe_glacier(glacier, observations, known, law)
 
 
 def parts(log_flow: Any, log_odds: Any, depth: Any) -> tuple[Any, Any]:
@@ -121,8 +122,8 @@ def creeping_and_sliding(case: tuple) -> Problem:
 
 def sample_all(
     build: Build, cases: list[tuple], seed: int, enough: float, pool: Executor, folder: Path | None = None
-) -> list[Alone]:
-    """Every glacier by itself, as many at once as there are workers.
+) -> list[GlacierPosterior]:
+    """Samples every glacier by itself, as many at once as there are workers.
 
     Args:
         build: `creeping` or `creeping_and_sliding`.
@@ -130,45 +131,47 @@ def sample_all(
         seed: of all draws.
         enough: effective draws of each.
         pool: of `sampling.workers`.
-        folder: keeps what is done; a second call takes it from there.
+        folder: where results are stored; a second call reads them.
     """
     cases = jax.tree.map(np.asarray, cases)
     return list(pool.map(partial(_one, build, seed, enough, folder), range(len(cases)), cases))
 
 
-def _one(build: Build, seed: int, enough: float, folder: Path | None, number: int, case: tuple) -> Alone:
+def _one(build: Build, seed: int, enough: float, folder: Path | None, number: int, case: tuple) -> GlacierPosterior:
     path = None if folder is None else folder / f"glacier{number}_seed{seed}_{enough:g}.npz"
     if path is not None and path.exists():
-        kept = read_arrays(path)
-        says = {name: kept.pop(name) for name in Curves._fields if name in kept}
-        own = {name: value if value.ndim else value.item() for name, value in kept.items()}
-        return Alone(**own, curve=Curves(**says) if says else None)
+        stored = read_arrays(path)
+        likelihood = {name: stored.pop(name) for name in Curves._fields if name in stored}
+        own = {name: value if value.ndim else value.item() for name, value in stored.items()}
+        return GlacierPosterior(**own, curve=Curves(**likelihood) if likelihood else None)
     case = jax.tree.map(jnp.asarray, case)
     names = build(case).names
     if "log_odds" in names:
         found = weigh(build, case, seed + number, "log_flow", enough)
         flow, odds = (found.z[:, names.index(name)] for name in ("log_flow", "log_odds"))
         columns = [np.asarray(part) for part in parts(flow, odds, case[2].depth)]
-        alone = Alone(*columns, *found[1:])
+        posterior = GlacierPosterior(*columns, *found[1:])
     else:
-        alone = levelled(Rounds(build, case, seed + number, "log_creep"), names.index("log_creep"), enough)
+        posterior = posterior_and_curve(
+            Rounds(build, case, seed + number, "log_creep"), names.index("log_creep"), enough
+        )
     if path is not None:
-        arrays = alone._asdict() | ({} if alone.curve is None else alone.curve._asdict())
+        arrays = posterior._asdict() | ({} if posterior.curve is None else posterior.curve._asdict())
         write_arrays(path, {name: np.asarray(value) for name, value in arrays.items() if name != "curve"})
-    return alone
+    return posterior
 
 
-def levelled(rounds: Rounds, at: int, enough: float) -> Alone:
+def posterior_and_curve(rounds: Rounds, at: int, enough: float) -> GlacierPosterior:
     """Draws of the posterior, and the curve of more of them; ln A is parameter `at`."""
     found = rounds.until(enough)
     guess = curve(found.z[:, at], found.weight).floored()
 
     def levels(z: np.ndarray) -> np.ndarray:
-        wider = 0.5 * (1 - WIDER**-2) * ((z[:, at] - CENTRE) / WIDTH) ** 2
+        wider = 0.5 * (1 - PRIOR_WIDENING**-2) * ((z[:, at] - CENTRE) / WIDTH) ** 2
         return wider - np.asarray(guess.log(z[:, at]))
 
     level = rounds.until(enough, levels)
-    says = curve(level.z[:, at], level.weight, guess, WIDER * WIDTH)
-    nothing = np.full(len(found.z), -np.inf)
+    likelihood = curve(level.z[:, at], level.weight, guess, PRIOR_WIDENING * WIDTH)
+    no_sliding = np.full(len(found.z), -np.inf)
     k_hat, ess = max(found.k_hat, level.k_hat), min(found.ess, level.ess)
-    return Alone(found.z[:, at], nothing, found.weight, k_hat, ess, says)
+    return GlacierPosterior(found.z[:, at], no_sliding, found.weight, k_hat, ess, likelihood)
