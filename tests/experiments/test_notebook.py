@@ -9,7 +9,9 @@ import pytest
 NOTEBOOK = Path(__file__).parents[2] / "experiments" / "sliding_law_aletsch.ipynb"
 
 
-@pytest.mark.timeout(900)  # it compiles for minutes where other work runs beside it
+@pytest.mark.run
+@pytest.mark.slow  # it compiles for minutes
+@pytest.mark.timeout(1800)
 def test_the_notebook_runs(tmp_path, monkeypatch, data_dir):
     monkeypatch.chdir(tmp_path)
     cells = [cell for cell in json.loads(NOTEBOOK.read_text())["cells"] if cell["cell_type"] == "code"]
