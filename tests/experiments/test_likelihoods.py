@@ -14,6 +14,8 @@ from law_selection import FAMILY, chosen, predictive, shared_laws
 from likelihoods import CENTRE, SLIDING_CENTRE, SLIDING_WIDTH, WIDTH, Curves, curve, stacked, surface
 from shared_law import TEMPERATURES, prior_functions
 
+pytestmark = pytest.mark.run
+
 
 def values(found: Curves, at: np.ndarray) -> np.ndarray:
     """The logarithm of the likelihood at places, 0 at the first."""

@@ -15,6 +15,8 @@ from weighing import Rounds, weigh
 
 from glacierbayes.inference.problem import Problem
 
+pytestmark = pytest.mark.run
+
 SIGMA = 0.3
 
 

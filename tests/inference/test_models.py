@@ -20,6 +20,8 @@ from tests.small_glacier import glacier, observations
 
 from ..glaciers import valley
 
+pytestmark = pytest.mark.run
+
 
 def test_the_model_of_the_readme_has_a_density_and_a_gradient(tmp_path):
     readme = (Path(__file__).parents[2] / "README.md").read_text()

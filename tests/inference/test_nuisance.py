@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
+import pytest
 
 from glacierbayes.data.synthetic import valley_glacier
 from glacierbayes.inference.engines.nuts import Nuts
@@ -69,6 +70,7 @@ def test_the_parts_are_the_whole():
         assert np.isclose(split.potential(there, split.run(z)), problem.potential(there), rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.run
 def test_a_shipped_model_is_split():
     twin = valley_glacier()
     problem = Problem(find_model("creep_and_sliding"), twin.glacier, twin.observations, {})

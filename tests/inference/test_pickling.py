@@ -24,6 +24,8 @@ import numpyro.distributions as dist
 import glacierbayes as gb
 from glacierbayes import priors
 
+pytestmark = pytest.mark.run
+
 
 class Hardened(gb.laws.Multiplier):
     """An attribute, one with a default, one that JAX does not trace, a converter."""

@@ -14,6 +14,8 @@ from glacierbayes.priors import temperature as temperature_priors
 from glacierbayes.report import fit_statistics, write_report
 from tests.small_glacier import glacier, observations
 
+pytestmark = pytest.mark.run
+
 COLD, WARM = (glacier().with_field("temperature", t) for t in (-12.0, -2.0))
 SEEN = observations(COLD, creep=3e-25), observations(WARM, creep=1.5e-24)
 OPTIONS = {"balance": "LinearGradient", "end": 2002.0}

@@ -52,7 +52,7 @@ def test_a_good_start_in_many_dimensions_is_not_thrown_away():
 
 
 def test_a_gaussian_posterior_is_vouched_for(tmp_path):
-    draws = gb.infer(normals, None, None, method="svi", warmup=600, draws=400, output=tmp_path / "svi.nc")
+    draws = gb.infer(normals, None, None, method="svi", workers=0, warmup=600, draws=400, output=tmp_path / "svi.nc")
     answer = gb.check(draws)
     assert answer.ok and answer.distance is not None and answer.distance.k_hat < 0.5
     assert draws["posterior"]["z"].shape == (1, 400, 3)
@@ -61,10 +61,12 @@ def test_a_gaussian_posterior_is_vouched_for(tmp_path):
 
 
 def test_a_funnel_is_not(tmp_path):
-    draws = gb.infer(funnel, None, None, method="svi", warmup=600, draws=400, output=tmp_path / "svi.nc")
+    draws = gb.infer(funnel, None, None, method="svi", workers=0, warmup=600, draws=400, output=tmp_path / "svi.nc")
     answer = gb.check(draws)
     assert not answer.ok and "too far from the posterior" in answer.problems[0] and "nuts" in answer.problems[0]
-    more = gb.infer(funnel, None, None, method="svi", warmup=600, draws=450, output=tmp_path / "svi.nc", resume=True)
+    more = gb.infer(
+        funnel, None, None, method="svi", workers=0, warmup=600, draws=450, output=tmp_path / "svi.nc", resume=True
+    )
     kept = draws["posterior"]["scale"].values
     np.testing.assert_array_equal(more["posterior"]["scale"].values[:, :400], kept)
 

@@ -14,6 +14,8 @@ from glacierbayes.inference.problem import Problem
 from glacierbayes.report import write_report
 from tests.small_glacier import ERRORS, YEARS, glacier, observations
 
+pytestmark = pytest.mark.run
+
 
 def model(glacier, observations=None, *, family="spline", two=False, lengths="fixed"):
     """Creep times an unknown function of thickness, or of thickness and slope."""
