@@ -18,7 +18,7 @@ from numpyro import handlers
 import glacierbayes as gb
 from glacierbayes import priors
 
-from .inference import small
+from . import small_glacier as small
 from .sampling import sample
 from .synthetic_draws import make_draws
 
