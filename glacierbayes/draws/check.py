@@ -194,7 +194,8 @@ def check(draws: xr.DataTree | str | Path) -> Check:
         problems += [] if near else [too_far(approximation)]
     elif applies:
         problems += chain_problems(table, chains, count)
-        problems += sampler_problems(divergences, failed, e_bfmi, chains * count, failures)
+        trajectories = bool(tree.attrs.get("trajectories", True))
+        problems += sampler_problems(divergences, failed, e_bfmi, chains * count, failures, trajectories)
     else:
         problems.append(
             f"These draws were made by {method}, which is no Markov chain: R-hat and ESS do not apply, and nothing "

@@ -128,6 +128,7 @@ def sampler_problems(
     e_bfmi: tuple[float, ...],
     transitions: int,
     causes: dict[str, int],
+    trajectories: bool = True,
 ) -> list[str]:
     """What is wrong with the transitions: divergences, E-BFMI and failed solves.
 
@@ -136,9 +137,10 @@ def sampler_problems(
         e_bfmi: one number for every chain; empty where the draws do not hold it.
         transitions: number of all.
         causes: number of failed solves by their cause in words; empty where the draws do not hold it.
+        trajectories: whether the method follows trajectories, which diverge or not and have an energy.
     """
     problems = []
-    if divergences is None:
+    if divergences is None and trajectories:
         problems.append(
             "The draws do not say whether transitions diverged (sample_stats/diverging is missing). "
             "Sample again with `infer`, which records it."
@@ -149,7 +151,7 @@ def sampler_problems(
             "everywhere, and a part of it may be missing. Sample again with a longer warmup; if it stays, "
             "tighten the prior of what the data do not see."
         )
-    if not e_bfmi:
+    if not e_bfmi and trajectories:
         problems.append(
             "The draws do not hold the sampler's energy (sample_stats/energy is missing). "
             "Sample again with `infer`, which records it."

@@ -132,7 +132,7 @@ def _tree(
     recorded = collect(folder, described["chains"])
     prior, failed = collect_prior(folder, described["chains"])
     attributes = attributes_of(
-        described, glacier, observations, problem, folder, began, engine.markov_chain, prior_solves_failed=failed
+        described, glacier, observations, problem, folder, began, engine, prior_solves_failed=failed
     )
     return build_tree(
         recorded,

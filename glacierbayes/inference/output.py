@@ -23,6 +23,7 @@ from glacierbayes.observations.observations import Observations
 from glacierbayes.solvers.results import RESULTS
 
 if TYPE_CHECKING:
+    from glacierbayes.inference.engines.base import Engine
     from glacierbayes.inference.problem import Problem
 
 # words for messages, where a run that is resumed differs from its beginning
@@ -125,7 +126,7 @@ def attributes_of(
     problem: Problem,
     folder: Path,
     began: float,
-    markov_chain: bool,
+    engine: type[Engine],
     prior_solves_failed: int,
 ) -> dict[str, Any]:
     """Returns the attributes of the root of the result: run, data, versions of packages and times.
@@ -136,7 +137,7 @@ def attributes_of(
         problem: the model with its data.
         folder: folder of the parts.
         began: `time.monotonic()` at the start.
-        markov_chain: whether the draws are Markov chains.
+        engine: class of the engine.
         prior_solves_failed: number of draws of the prior whose solve failed.
     """
     glaciers = _all_of(Glacier, glacier)
@@ -144,7 +145,8 @@ def attributes_of(
     seconds = [float(part["chunk_seconds"]) for chain in range(run["chains"]) for part in read_chain(folder, chain)]
     return {
         **{k: v for k, v in run.items() if k not in ("model_source", "data", "format", "version")},
-        "markov_chain": int(markov_chain),
+        "markov_chain": int(engine.markov_chain),
+        "trajectories": int(engine.trajectories),
         "rgi_id": ", ".join(g.rgi_id or "" for g in glaciers),
         "thickness_product": ", ".join(g.thickness_product or "not stated" for g in glaciers),
         "crs": "; ".join(g.crs or "" for g in glaciers),

@@ -6,6 +6,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 import numpyro
+import pytest
 from numpyro import distributions as dist
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "experiments"))

@@ -14,6 +14,8 @@ from glacierbayes.inference.models import find_model
 from glacierbayes.inference.processes import pickling
 from tests import small_glacier as small
 
+pytestmark = pytest.mark.run
+
 LAWS = '''
 import equinox as eqx
 import jax
@@ -23,8 +25,6 @@ import numpyro.distributions as dist
 
 import glacierbayes as gb
 from glacierbayes import priors
-
-pytestmark = pytest.mark.run
 
 
 class Hardened(gb.laws.Multiplier):

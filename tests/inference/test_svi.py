@@ -74,9 +74,9 @@ def test_a_funnel_is_not(tmp_path):
 @pytest.mark.parametrize("target", [0.5, 0.0])
 def test_weights_tell_how_far_a_mean_is_off(target):
     x = np.random.default_rng(0).normal(size=(1, 4000))
-    posterior = xr.Dataset({"x": (("chain", "draw"), x)})
+    posterior = {"x": xr.DataArray(x, dims=("chain", "draw"))}
     weights = xr.DataArray(target * x - target**2 / 2, dims=("chain", "draw"))
-    found = distance(posterior, weights + 1e-9 * x, ["x"])
+    found = distance(posterior, weights + 1e-9 * x)
     assert found.k_hat < 0.7 and found.name == "x"
     assert abs(found.shift - target) < 0.08  # 3000 effective draws: four standard errors
     assert found.spread < 1.1
@@ -84,7 +84,7 @@ def test_weights_tell_how_far_a_mean_is_off(target):
 
 def test_weights_tell_that_a_width_is_off():
     x = np.random.default_rng(0).normal(size=(1, 4000))
-    posterior = xr.Dataset({"x": (("chain", "draw"), x)})
+    posterior = {"x": xr.DataArray(x, dims=("chain", "draw"))}
     wider = xr.DataArray(x**2 / 2 - (x / 2) ** 2 / 2, dims=("chain", "draw"))  # of a normal twice as wide
-    found = distance(posterior, wider, ["x"])
+    found = distance(posterior, wider)
     assert found.k_hat > 0.6 and found.spread > 1.3

@@ -43,11 +43,14 @@ class Engine(ABC):
             only from states of the same number.
         markov_chain: whether the draws are Markov chains, which R-hat and effective sample sizes judge. Other draws
             carry the statistic `log_weight`, the log density of the draw less that of the approximation.
+        trajectories: whether transitions follow trajectories, which diverge or not and have an energy, so that `check`
+            asks for both.
     """
 
     name: ClassVar[str]
     state_format: ClassVar[int] = 1
     markov_chain: ClassVar[bool] = True
+    trajectories: ClassVar[bool] = False
 
     def __init__(self, problem: Problem, start: Mapping[str, np.ndarray], warmup: int):
         """Prepares a run; nothing is compiled before the first transition.
@@ -100,6 +103,7 @@ class Engine(ABC):
 class TrajectoryEngine(Engine):
     """An engine whose transition evaluates the potential at many places, such as Hamiltonian Monte Carlo."""
 
+    trajectories = True
     _witness: Callable | None = None
 
     @staticmethod
