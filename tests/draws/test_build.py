@@ -21,6 +21,8 @@ from ..glaciers import slab
 from ..sampling import sample
 from ..synthetic_draws import make_draws
 
+pytestmark = pytest.mark.run
+
 GLACIERS = slab(), slab(size=9)
 PERIODS = [0.2, 0.2], (2000, 2010), (2010, 2020)
 SEEN = tuple(gb.Observations(geodetic=gb.GeodeticBalance([b, b], *PERIODS)) for b in (-1.0, -0.4))
@@ -154,7 +156,6 @@ def test_failed_solves_are_counted_by_cause():
     assert "left the window" in str(answer) and "left the window" in answer._repr_html_()
 
 
-@pytest.mark.run
 def test_infer_writes_the_same_tree(draws, tmp_path):
     path = tmp_path / "two.nc"
     found = gb.infer(two_glaciers, GLACIERS, SEEN, chains=2, draws=20, warmup=20, output=path)

@@ -23,6 +23,8 @@ from glacierbayes.inference.chunks import finished_chunks, read_arrays, write_ar
 from glacierbayes.inference.engines import ENGINES, find_engine
 from glacierbayes.inference.progress import ProgressReport
 
+pytestmark = pytest.mark.run
+
 DATA = np.array([[1.2, 0.4], [0.8, -0.3], [1.1, 0.1]])
 SETTINGS = {"chains": 2, "draws": 60, "warmup": 45, "seed": 3, "workers": 0}
 MEAN, SD = DATA.sum(0) / 4, np.sqrt(1 / 4)  # of three data with an error of 1 under a standard normal prior
@@ -221,7 +223,6 @@ def _killed_and_resumed(tmp_path: Path, method: str, settings: dict, kills: int,
         return tree.load()
 
 
-@pytest.mark.run
 @pytest.mark.parametrize("method", ["nuts", "blackjax"])
 def test_killed_and_resumed_equals_undisturbed(method, tmp_path):
     settings = {"chains": 2, "draws": 1500, "warmup": 45, "seed": 3}
@@ -230,7 +231,6 @@ def test_killed_and_resumed_equals_undisturbed(method, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.run
 def test_killed_ten_times_equals_undisturbed(tmp_path):
     settings = {"chains": 2, "draws": 20000, "warmup": 45, "seed": 3}
     undisturbed = gb.infer(model, None, None, output=tmp_path / "posterior.nc", **settings)

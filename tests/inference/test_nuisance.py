@@ -88,7 +88,8 @@ def test_a_shipped_model_is_split():
     assert np.isfinite(whole)
 
 
-def test_a_refresh_draws_from_the_conditional():
+@pytest.mark.run
+def test_an_update_draws_from_the_conditional():
     problem = Problem(model, None, None, {})
     split, axis = Split(problem), np.linspace(-6, 4, 2001)
     start = jnp.asarray([1.0, -0.5, 2.0])
@@ -103,6 +104,7 @@ def test_a_refresh_draws_from_the_conditional():
     assert abs(np.std(draws[:, 2]) / sd - 1) < 0.15
 
 
+@pytest.mark.run
 def test_a_chain_and_what_is_kept_of_it_have_the_target():
     problem = Problem(model, None, None, {})
     at = np.array([1.0, -0.5, -1.0])

@@ -39,6 +39,7 @@ def run(model, warmup: int, draws: int):
     return states[1:]
 
 
+@pytest.mark.run
 def test_warm_up_takes_no_long_step_and_the_chain_keeps_the_target():
     states = run(normals, 300, 700)
     assert max(float(state.step_size) for state in states) <= MAX_STEP_SIZE
@@ -53,6 +54,7 @@ def test_warm_up_takes_no_long_step_and_the_chain_keeps_the_target():
     assert np.ptp([np.asarray(state.covariance) for state in kept], axis=0).max() == 0
 
 
+@pytest.mark.run
 def test_no_trajectory_is_doubled_beyond_its_length():
     for before, after in zip((states := run(normals, 60, 40)), states[1:], strict=False):
         steps, step = int(after.n_steps) // STAGES, float(before.step_size)
@@ -68,6 +70,7 @@ def test_a_step_is_no_longer_than_its_trajectory_needs():
         assert doublings(jnp.asarray(capped)) == number
 
 
+@pytest.mark.run
 def test_a_direction_that_comes_back_to_where_it_was_is_explored():
     """One that takes half a turn a step: without a change of the step its distance from the mean would never change."""
     state = run(normals, 0, 1)[-1]
@@ -112,6 +115,7 @@ def test_a_step_is_reversible_and_keeps_the_energy():
     assert error(0.2, 8) < 0.3 * error(0.4, 4)
 
 
+@pytest.mark.run
 def test_a_hundred_transitions_learn_a_correlated_normal():
     states = run(correlated, 100, 400)
     white = np.linalg.solve(ROOT, np.linalg.cholesky(states[-1].covariance))

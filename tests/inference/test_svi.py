@@ -27,6 +27,7 @@ def funnel(glacier, observations):
     numpyro.sample("x", dist.Normal(0.0, jnp.exp(scale)))
 
 
+@pytest.mark.run
 def test_the_nearest_gaussian_to_a_gaussian_is_itself():
     inverse = jnp.linalg.inv(jnp.asarray(COVARIANCE))
 
@@ -41,6 +42,7 @@ def test_the_nearest_gaussian_to_a_gaussian_is_itself():
     assert abs(bounds[-25:].mean() - exact) < 0.5  # a hundred draws of variance 1.5: four standard errors
 
 
+@pytest.mark.run
 def test_a_good_start_in_many_dimensions_is_not_thrown_away():
     """The standard normal is near a product of Student-t: the bound, known to about 1, stays."""
 
@@ -51,6 +53,7 @@ def test_a_good_start_in_many_dimensions_is_not_thrown_away():
     assert min(bounds) > max(bounds) - 6.0  # five standard errors
 
 
+@pytest.mark.run
 def test_a_gaussian_posterior_is_vouched_for(tmp_path):
     draws = gb.infer(normals, None, None, method="svi", workers=0, warmup=600, draws=400, output=tmp_path / "svi.nc")
     answer = gb.check(draws)
@@ -60,6 +63,7 @@ def test_a_gaussian_posterior_is_vouched_for(tmp_path):
     assert (tmp_path / "svi.nc").is_file() and draws["sample_stats"]["log_weight"].attrs["units"] == "1"
 
 
+@pytest.mark.run
 def test_a_funnel_is_not(tmp_path):
     draws = gb.infer(funnel, None, None, method="svi", workers=0, warmup=600, draws=400, output=tmp_path / "svi.nc")
     answer = gb.check(draws)

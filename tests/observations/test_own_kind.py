@@ -17,6 +17,8 @@ from glacierbayes.inference.processes.pickling import dumps
 
 from ..sampling import sample
 
+pytestmark = pytest.mark.run
+
 
 class Snowline(gb.Observation):
     """Altitude of the snowline at the end of summer, with a bias of the images."""
@@ -149,7 +151,6 @@ def test_a_part_of_the_contract_that_is_missing_is_named():
         Nameless(jnp.ones(2))
 
 
-@pytest.mark.run
 def test_it_is_sampled_by_infer(tmp_path):
     seen = gb.Observations(others=(snowline(),))
     draws = gb.infer(altitudes, None, seen, chains=2, draws=20, warmup=20, output=tmp_path / "posterior.nc")
