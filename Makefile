@@ -11,9 +11,9 @@ PYTEST := $(BIN)/python -m pytest --jaxtyping-packages=glacierbayes,beartype.bea
 demo: .venv/.installed
 	$(BIN)/glacierbayes demo
 
-# no run of a glacier and no process
+# no run of a glacier or a sampler, no process, annotations not checked: under 90 s on 2 cores
 quick: .venv/.installed-dev
-	$(PYTEST) -n 2 -m "not run and not slow and not network"
+	$(BIN)/python -m pytest -n 2 -m "not run and not slow and not network" --durations 20
 
 test: .venv/.installed-dev
 	$(BIN)/ruff check .
