@@ -152,7 +152,8 @@ def simulate(
     history = run(ice, Glen(A=creep, n=3.0), balance, years=(start, end), save_at=whole_years)
     if not bool(history.ok):
         raise InputError(
-            f"--creep {creep:g}: the flow could not be solved; try a smaller value or a coarser --resolution"
+            f"--creep {creep:g}: the flow could not be solved ({history.result}); try a smaller value or a coarser "
+            "--resolution"
         )
     _note(f"mass balance: {reason}")
     dataset = history.to_dataset(creep_parameter=creep, mass_balance=reason, glacierbayes=__version__)

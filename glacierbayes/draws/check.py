@@ -15,13 +15,13 @@ import xarray as xr
 from glacierbayes.draws.importance import Distance, distance
 from glacierbayes.draws.open import open_draws
 from glacierbayes.draws.rules import (
-    LARGEST_FAILED_SHARE,
-    LARGEST_K_HAT,
-    LARGEST_R_HAT,
-    LARGEST_SHIFT,
-    LARGEST_SPREAD,
-    LEAST_E_BFMI,
-    LEAST_ESS,
+    MAX_FAILED_SHARE,
+    MAX_K_HAT,
+    MAX_R_HAT,
+    MAX_SHIFT,
+    MAX_SPREAD,
+    MIN_E_BFMI,
+    MIN_ESS,
     chain_problems,
     contradictions,
     failures_by_cause,
@@ -84,22 +84,22 @@ class Check:
         share = "not recorded"
         if self.failed_solves is not None:
             share = f"{self.failed_solves} of {transitions} ({100 * self.failed_solves / transitions:.2g} %)"
-        failed = [("failed solves", share, f"at most {100 * LARGEST_FAILED_SHARE:g} %")]
+        failed = [("failed solves", share, f"at most {100 * MAX_FAILED_SHARE:g} %")]
         failed += [(f"- {cause}", str(count), "") for cause, count in self.failures.items()]
         if self.distance is not None:
             k_hat, shift, spread, name = self.distance
             return [
                 ("draws", f"{self.draws} ({self.method})", "an approximation, near the posterior"),
-                ("Pareto k-hat", f"{k_hat:.2f}", f"below {LARGEST_K_HAT}"),
-                ("largest shift", f"{shift:.2f} sd ({name})", f"below {LARGEST_SHIFT} sd"),
-                ("sd off by", f"{100 * (spread - 1):.0f} %", f"below {100 * (LARGEST_SPREAD - 1):.0f} %"),
+                ("Pareto k-hat", f"{k_hat:.2f}", f"below {MAX_K_HAT}"),
+                ("largest shift", f"{shift:.2f} sd ({name})", f"below {MAX_SHIFT} sd"),
+                ("sd off by", f"{100 * (spread - 1):.0f} %", f"below {100 * (MAX_SPREAD - 1):.0f} %"),
                 *failed,
             ]
         energies = ", ".join(f"{value:.2f}" for value in self.e_bfmi) or "not recorded"
         return [
             ("draws", f"{self.chains} x {self.draws} ({self.method})", "at least 2 chains"),
             ("divergences", "not recorded" if self.divergences is None else str(self.divergences), "none"),
-            ("E-BFMI by chain", energies, f"above {LEAST_E_BFMI}"),
+            ("E-BFMI by chain", energies, f"above {MIN_E_BFMI}"),
             *failed,
         ]
 
@@ -124,7 +124,7 @@ class Check:
             f"{name:<{width}}  {r_hat:>6}  {bulk:>8}  {tail:>8}{'' if ok else '  <-'}"
             for name, r_hat, bulk, tail, ok in self.rows
         ]
-        lines += [f"expected: R-hat below {LARGEST_R_HAT}, ESS at least {LEAST_ESS:.0f}", ""]
+        lines += [f"expected: R-hat below {MAX_R_HAT}, ESS at least {MIN_ESS:.0f}", ""]
         lines += [
             f"{name + ':':<17}{value}{f'   (expected: {rule})' if rule else ''}" for name, value, rule in self.sampler
         ]
@@ -176,7 +176,7 @@ def check(draws: xr.DataTree | str | Path) -> Check:
         table[:] = np.nan
     if chains < 2:
         table["r_hat"] = np.nan
-    table["ok"] = (table["r_hat"] < LARGEST_R_HAT) & (table["ess_bulk"] >= LEAST_ESS) & (table["ess_tail"] >= LEAST_ESS)
+    table["ok"] = (table["r_hat"] < MAX_R_HAT) & (table["ess_bulk"] >= MIN_ESS) & (table["ess_tail"] >= MIN_ESS)
     stats, e_bfmi = group(tree, "sample_stats"), _e_bfmi(tree)
     divergences = int(stats["diverging"].sum()) if "diverging" in stats else None
     failed = int(stats["solver_failed"].sum()) if "solver_failed" in stats else None
@@ -185,11 +185,7 @@ def check(draws: xr.DataTree | str | Path) -> Check:
     if not applies and "log_weight" in stats and not problems:
         judged = {name: values for name, values in posterior.items() if not values.attrs.get("weights", 0)}
         approximation = distance(judged, stats["log_weight"])
-        near = (
-            approximation.k_hat < LARGEST_K_HAT
-            and approximation.shift < LARGEST_SHIFT
-            and approximation.spread < LARGEST_SPREAD
-        )
+        near = approximation.k_hat < MAX_K_HAT and approximation.shift < MAX_SHIFT and approximation.spread < MAX_SPREAD
         table["ok"] = near
         problems += [] if near else [too_far(approximation)]
     elif applies:

@@ -13,15 +13,15 @@ import xarray as xr
 from glacierbayes.draws.importance import Distance
 from glacierbayes.draws.views import bare_name, variables
 
-LARGEST_R_HAT = 1.01  # rank-normalised; Vehtari et al. 2021, doi 10.1214/20-BA1221
-FAR_APART = 1.05
-LEAST_ESS = 400.0  # bulk and tail, over all chains; the same paper
-LEAST_E_BFMI = 0.3  # Betancourt 2016, arXiv 1604.00695
-LARGEST_FAILED_SHARE = 0.005  # of transitions
+MAX_R_HAT = 1.01  # rank-normalised; Vehtari et al. 2021, doi 10.1214/20-BA1221
+R_HAT_WITHOUT_ESTIMATE = 1.05
+MIN_ESS = 400.0  # bulk and tail, over all chains; the same paper
+MIN_E_BFMI = 0.3  # Betancourt 2016, arXiv 1604.00695
+MAX_FAILED_SHARE = 0.005  # of transitions
 TAIL = 0.005  # of the prior, on either side: a posterior median out there contradicts it
-LEAST_PRIOR_DRAWS = 100  # to know the tails
-LARGEST_K_HAT = 0.7  # of an approximation; Yao et al. 2018, arXiv 1802.02538
-LARGEST_SHIFT, LARGEST_SPREAD = 0.2, 1.2  # of what its weights may change: a mean (in sd), a standard deviation
+MIN_PRIOR_DRAWS = 100  # to know the tails
+MAX_K_HAT = 0.7  # of an approximation; Yao et al. 2018, arXiv 1802.02538
+MAX_SHIFT, MAX_SPREAD = 0.2, 1.2  # of what its weights may change: a mean (in sd), a standard deviation
 CHECKED_GROUPS = ("posterior", "sample_stats", "posterior_predictive", "log_likelihood")
 ERRORS = ("velocity_discrepancy", "velocity_relative_discrepancy", "velocity_degrees_of_freedom")  # of the velocity
 OVERSTATED = (
@@ -54,7 +54,7 @@ def too_far(distance: Distance) -> str:
     """The sentence about an approximation whose distance from the posterior is too large."""
     return (
         f"The approximation is too far from the posterior (Pareto k-hat {distance.k_hat:.2f}, expected below "
-        f"{LARGEST_K_HAT}; its importance weights move means by up to {distance.shift:.2f} standard deviations and "
+        f"{MAX_K_HAT}; its importance weights move means by up to {distance.shift:.2f} standard deviations and "
         f"change those by up to {100 * (distance.spread - 1):.0f} %, {distance.name} most): its intervals are wrong by "
         "as much or more. Fit longer (a larger warmup), or sample with method nuts."
     )
@@ -68,7 +68,7 @@ def contradictions(tree: xr.DataTree) -> list[str]:
         if name not in prior or values.attrs.get("derived", 0) or values.ndim > 2:
             continue
         before = prior[name].values[np.isfinite(prior[name].values)]
-        if before.size < LEAST_PRIOR_DRAWS:
+        if before.size < MIN_PRIOR_DRAWS:
             continue
         median, (low, high) = float(np.median(values)), np.quantile(before, (TAIL, 1 - TAIL))
         if median < low or median > high:
@@ -93,11 +93,11 @@ def chain_problems(table: pd.DataFrame, chains: int, draws: int) -> list[str]:
             "Run at least two chains, better four."
         )
     else:
-        disagreeing = table.index[table["r_hat"].to_numpy() >= LARGEST_R_HAT]
+        disagreeing = table.index[table["r_hat"].to_numpy() >= MAX_R_HAT]
         if len(disagreeing):
             problems.append(
                 f"The chains disagree on {_names(disagreeing)} (R-hat up to {table['r_hat'].max():.3f}, expected below "
-                f"{LARGEST_R_HAT}): they have not all found the same distribution. Sample again with twice the warmup "
+                f"{MAX_R_HAT}): they have not all found the same distribution. Sample again with twice the warmup "
                 "and more draws; if they still disagree, look at the trace plots for two separate modes."
             )
     used = table[["ess_bulk", "ess_tail"] + (["r_hat"] if chains > 1 else [])]
@@ -109,14 +109,14 @@ def chain_problems(table: pd.DataFrame, chains: int, draws: int) -> list[str]:
         )
     ess = table[["ess_bulk", "ess_tail"]].to_numpy().min(axis=1)
     # where chains are far apart, no number of draws follows from the ESS
-    low = (ess < LEAST_ESS) & ~(table["r_hat"].to_numpy() > FAR_APART)
+    low = (ess < MIN_ESS) & ~(table["r_hat"].to_numpy() > R_HAT_WITHOUT_ESTIMATE)
     few = table.index[low]
     if len(few):
         least = float(ess[low].min())
-        needed = math.ceil(1.2 * draws * LEAST_ESS / max(least, 1.0) / 100) * 100
+        needed = math.ceil(1.2 * draws * MIN_ESS / max(least, 1.0) / 100) * 100
         problems.append(
             f"There are too few independent draws of {_names(few)} (effective sample size down to {least:.0f}, "
-            f"expected at least {LEAST_ESS:.0f} in bulk and tail): intervals are not yet stable. "
+            f"expected at least {MIN_ESS:.0f} in bulk and tail): intervals are not yet stable. "
             f"Draw about {needed} times in every chain instead of {draws}."
         )
     return problems
@@ -157,11 +157,11 @@ def sampler_problems(
             "Sample again with `infer`, which records it."
         )
     # a NaN is low too
-    low = [f"{chain}" for chain, value in enumerate(e_bfmi) if not value > LEAST_E_BFMI]
+    low = [f"{chain}" for chain, value in enumerate(e_bfmi) if not value > MIN_E_BFMI]
     if low:
         problems.append(
             f"The tails of the posterior were explored badly in chain {', '.join(low)} (E-BFMI down to "
-            f"{np.nanmin([*e_bfmi, LEAST_E_BFMI]):.2f}, expected above {LEAST_E_BFMI}): intervals are too narrow. "
+            f"{np.nanmin([*e_bfmi, MIN_E_BFMI]):.2f}, expected above {MIN_E_BFMI}): intervals are too narrow. "
             "Sample again with a longer warmup; if it stays, tighten the prior of what the data do not see."
         )
     if failed is None:
@@ -169,10 +169,10 @@ def sampler_problems(
             "The draws do not say how often the equation could not be solved (sample_stats/solver_failed is missing). "
             "Sample again with `infer`, which records it."
         )
-    elif failed > LARGEST_FAILED_SHARE * transitions:
+    elif failed > MAX_FAILED_SHARE * transitions:
         problems.append(
             f"The equation could not be solved in {failed} of {transitions} transitions "
-            f"({100 * failed / transitions:.2g} %, expected at most {100 * LARGEST_FAILED_SHARE:g} %): the solver's "
+            f"({100 * failed / transitions:.2g} %, expected at most {100 * MAX_FAILED_SHARE:g} %): the solver's "
             f"limits cut into the posterior{_listed(causes)}. Look for draws of extremely soft ice or fast sliding, "
             "tighten their priors, or take a coarser resolution."
         )

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from glacierbayes.solvers.history import History
 
 BLOCK_SIZE = 1000.0  # m; at least two correlation lengths of the product's error (e-fold 200 to 240 m)
-LEAST_COVERAGE = 0.5  # a block counts where at least this share of its cells is ice with a velocity
+MIN_BLOCK_COVERAGE = 0.5  # a block counts where at least this share of its cells is ice with a velocity
 # With tails that have no variance, predictions are worthless. Where the stated errors are too large the fit goes there.
-LEAST_FREEDOM = 2.0
+MIN_DEGREES_OF_FREEDOM = 2.0
 
 
 class NothingCovered(InputError):
@@ -116,10 +116,10 @@ class Velocity(Observation):
         ice = (thickness > 0) & np.isfinite(vx) & np.isfinite(vy)
         covered = np.bincount(label[ice], minlength=counts.size)
         # against a whole block: one at the edge of the grid is small, not well covered
-        kept = np.flatnonzero(covered >= LEAST_COVERAGE * high * wide)
+        kept = np.flatnonzero(covered >= MIN_BLOCK_COVERAGE * high * wide)
         if kept.size == 0:
             raise NothingCovered(
-                f"Velocity: no block of {block_size:g} m has ice and a velocity in {100 * LEAST_COVERAGE:g} % of its "
+                f"Velocity: no block of {block_size:g} m has ice and a velocity in {100 * MIN_BLOCK_COVERAGE:g} % of its "
                 f"cells ({int(ice.sum())} cells of the grid have both); take a smaller block_size, or leave the "
                 "velocity out"
             )
@@ -205,7 +205,7 @@ class Velocity(Observation):
         discrepancy = sample("velocity_discrepancy", lognormal(10.0, 2.5), "m yr-1", scale)
         label = "correlation length of the discrepancy"
         length = sample("velocity_correlation_length", lognormal(2000.0, 2.0), "m", label)
-        above = AffineTransform(LEAST_FREEDOM, 1.0, domain=dist.constraints.positive)
+        above = AffineTransform(MIN_DEGREES_OF_FREEDOM, 1.0, domain=dist.constraints.positive)
         tails = dist.TransformedDistribution(dist.Gamma(2.0, 0.1), above)
         freedom = sample("velocity_degrees_of_freedom", tails, "1", "degrees of freedom of the Student-t")
         errors = {"discrepancy": discrepancy, "correlation_length": length, "degrees_of_freedom": freedom}

@@ -15,8 +15,10 @@ from glacierbayes.report.parameters import QUANTILES
 from glacierbayes.report.registry import SectionUnavailable
 from glacierbayes.statistics import STATISTICS
 
-LEAST_THICKNESS = 50.0  # m; thinner blocks are hardly informative about the flow and do not count in the statistics
-LEAST_SPEED = 0.1  # m per year, far below what an image shows; has a logarithm
+MIN_COUNTED_THICKNESS = (
+    50.0  # m; thinner blocks are hardly informative about the flow and do not count in the statistics
+)
+MIN_LOGGED_SPEED = 0.1  # m per year, far below what an image shows; has a logarithm
 
 
 def fit_statistics(draws: xr.DataTree | str | Path) -> dict:
@@ -107,11 +109,11 @@ def _speed_statistics(tree: xr.DataTree) -> dict:
         observed, modelled, predictive = speeds(tree)
     except SectionUnavailable:
         return {}
-    thick = group(tree, "constant_data")["velocity_block_thickness"].values > LEAST_THICKNESS
+    thick = group(tree, "constant_data")["velocity_block_thickness"].values > MIN_COUNTED_THICKNESS
     observed, median, predictive = observed[thick], np.median(modelled, 0)[thick], predictive[:, thick]
     lower, upper = np.quantile(predictive, QUANTILES, axis=0)
     # ice at rest counts as nearly at rest, so that no block is left out
-    seen, made = (np.maximum(values, LEAST_SPEED) for values in (observed, median))
+    seen, made = (np.maximum(values, MIN_LOGGED_SPEED) for values in (observed, median))
     blocks, none = int(thick.sum()), float("nan")
     return {
         "blocks": blocks,

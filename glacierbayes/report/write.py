@@ -16,7 +16,7 @@ from markupsafe import Markup, escape
 
 from glacierbayes.draws.check import Check, check
 from glacierbayes.draws.open import open_draws
-from glacierbayes.draws.rules import LARGEST_R_HAT, LEAST_ESS
+from glacierbayes.draws.rules import MAX_R_HAT, MIN_ESS
 from glacierbayes.draws.views import attributes, bare_name, glacier_views, variables
 from glacierbayes.errors import InputError
 from glacierbayes.report.fit import fit_statistics
@@ -172,7 +172,7 @@ def _rows(found: list[Parameter], trust: Check) -> list[dict[str, Any]]:
     judged = [row for row in trust.rows if is_row_of(row[0], found)]
     for one, (name, *texts, _) in zip(found, judged, strict=True):
         numbers = trust.table.loc[name]
-        good = (numbers["r_hat"] < LARGEST_R_HAT, numbers["ess_bulk"] >= LEAST_ESS, numbers["ess_tail"] >= LEAST_ESS)
+        good = (numbers["r_hat"] < MAX_R_HAT, numbers["ess_bulk"] >= MIN_ESS, numbers["ess_tail"] >= MIN_ESS)
         rows.append(
             {
                 "name": plain_name(one.name),

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from glacierbayes.draws.views import group
-from glacierbayes.report.fit import LEAST_THICKNESS, fit_statistics, speeds
+from glacierbayes.report.fit import MIN_COUNTED_THICKNESS, fit_statistics, speeds
 from glacierbayes.report.registry import SectionUnavailable, register_section
 from glacierbayes.report.style import BARE_ICE, logarithmic
 
@@ -62,7 +62,7 @@ def speed_maps(draws: xr.DataTree) -> Figure:
     statistics = fit_statistics(draws)
     seen = f"modelled over observed is {statistics['median_ratio']:.2f} in the median block"
     if statistics["blocks"] == 0:
-        seen = f"no block has more than {LEAST_THICKNESS:g} m of ice"
+        seen = f"no block has more than {MIN_COUNTED_THICKNESS:g} m of ice"
     figure.suptitle(f"Surface speed: {seen}", x=0.01, ha="left")
     return figure
 

@@ -7,7 +7,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from glacierbayes.draws.views import group
-from glacierbayes.report.fit import LEAST_THICKNESS, fit_statistics, speeds
+from glacierbayes.report.fit import MIN_COUNTED_THICKNESS, fit_statistics, speeds
 from glacierbayes.report.parameters import QUANTILES
 from glacierbayes.report.registry import register_section
 from glacierbayes.report.style import OBSERVED, POSTERIOR, PRIOR, logarithmic
@@ -22,7 +22,7 @@ def speed_scatter(draws: xr.DataTree) -> Figure:
     observed, modelled, predictive = speeds(draws)
     median = np.median(modelled, 0)
     lower, upper = np.quantile(predictive, QUANTILES, axis=0)
-    thick = group(draws, "constant_data")["velocity_block_thickness"].values > LEAST_THICKNESS
+    thick = group(draws, "constant_data")["velocity_block_thickness"].values > MIN_COUNTED_THICKNESS
     inside = (lower <= observed) & (observed <= upper)
     floor = max(0.5, 0.7 * float(np.quantile(np.concatenate([observed, median]), 0.01)))
     most = max(observed.max(), median.max())
@@ -34,7 +34,7 @@ def speed_scatter(draws: xr.DataTree) -> Figure:
     for chosen, colour, label in (
         (thick & inside, POSTERIOR, "observation inside the interval"),
         (thick & ~inside, OBSERVED, "observation outside"),
-        (~thick, PRIOR, f"ice thinner than {LEAST_THICKNESS:g} m, not counted"),
+        (~thick, PRIOR, f"ice thinner than {MIN_COUNTED_THICKNESS:g} m, not counted"),
     ):
         if not chosen.any():
             continue
@@ -53,7 +53,9 @@ def speed_scatter(draws: xr.DataTree) -> Figure:
         f"intervals hold {100 * statistics['coverage_90']:.0f} % of blocks"
     )
     if np.isnan(statistics["log_correlation"]):
-        title = f"Blocks with more than {LEAST_THICKNESS:g} m of ice: {statistics['blocks']}, too few for statistics"
+        title = (
+            f"Blocks with more than {MIN_COUNTED_THICKNESS:g} m of ice: {statistics['blocks']}, too few for statistics"
+        )
     axis.set_title(title)
     return figure
 
