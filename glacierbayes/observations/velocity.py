@@ -119,8 +119,8 @@ class Velocity(Observation):
         kept = np.flatnonzero(covered >= MIN_BLOCK_COVERAGE * high * wide)
         if kept.size == 0:
             raise NothingCovered(
-                f"Velocity: no block of {block_size:g} m has ice and a velocity in {100 * MIN_BLOCK_COVERAGE:g} % of its "
-                f"cells ({int(ice.sum())} cells of the grid have both); take a smaller block_size, or leave the "
+                f"Velocity: no block of {block_size:g} m has ice and a velocity in {100 * MIN_BLOCK_COVERAGE:g} % of "
+                f"its cells ({int(ice.sum())} cells of the grid have both); take a smaller block_size, or leave the "
                 "velocity out"
             )
         index = np.full(counts.size, -1)
