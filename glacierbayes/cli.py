@@ -82,12 +82,12 @@ def infer(
 
     find_model(model)
     read = [read_oggm(folder, resolution=resolution, thickness=thickness) for folder in glaciers]
-    seen = [read_observations(folder, glacier) for folder, glacier in zip(glaciers, read, strict=True)]
+    observations = [read_observations(folder, glacier) for folder, glacier in zip(glaciers, read, strict=True)]
     one = len(read) == 1
     run(
         model,
         read[0] if one else tuple(read),
-        seen[0] if one else tuple(seen),
+        observations[0] if one else tuple(observations),
         method=method,
         chains=chains,
         draws=draws,
@@ -208,14 +208,14 @@ def fetch(
     print(output)
 
 
-def parse_options(given: list[str]) -> dict[str, Any]:
+def parse_options(texts: list[str]) -> dict[str, Any]:
     """NAME=VALUE pairs as plain values: numbers, true, false and null as JSON has them, else text.
 
     Raises:
         InputError: no `=`, no name, or a name given twice.
     """
     options: dict[str, Any] = {}
-    for text in given:
+    for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name.isidentifier():
             raise InputError(f"--option {text}: expected NAME=VALUE, as --option family=spline")

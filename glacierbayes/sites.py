@@ -56,6 +56,9 @@ def scope(name: str) -> Iterator[None]:
 def record_provenance(name: str, value: str) -> None:
     """Records a statement about how the model was built, for the attributes of the result.
 
+    It is called inside a model function. Outside of a run of `infer` it does nothing; a second statement of the same
+    name replaces the first.
+
     Args:
         name: the topic, such as "balance_model".
         value: the statement.

@@ -1,5 +1,6 @@
 """What every test shares. The package itself is not imported here: jaxtyping's hook has to come first."""
 
+import gc
 import importlib.util
 import os
 import sys
@@ -19,6 +20,8 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
 if "PYTEST_XDIST_WORKER" not in os.environ:
     _CACHE = tempfile.TemporaryDirectory(prefix="glacierbayes-tests-")
     os.environ["JAX_COMPILATION_CACHE_DIR"] = _CACHE.name
+# tracing makes millions of objects that live long: a tenth of its time went into looking for garbage among them
+gc.set_threshold(200_000, 50, 1000)
 
 ROOT = Path(__file__).parent.parent
 

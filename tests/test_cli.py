@@ -230,7 +230,7 @@ def fake_run(fake):
     def run(glacier, law, balance, years, save_at):
         calls.append(SimpleNamespace(law=law, balance=balance, years=years, save_at=save_at))
         dataset = xr.Dataset({"thickness": ("time", np.zeros(len(save_at)))})
-        return SimpleNamespace(ok=law["A"] < 1, to_dataset=dataset.assign_attrs)
+        return SimpleNamespace(ok=law["A"] < 1, result="not a number", to_dataset=dataset.assign_attrs)
 
     fake("data.oggm", read_oggm=lambda *_, **__: SimpleNamespace(climate=climate))
     fake("laws", Glen=dict)
@@ -267,5 +267,5 @@ def test_simulate_writes_nothing_where_the_solve_failed(cli, tmp_path):
     status, out, err = cli(
         "simulate", "a", "--years", "2000", "2005", "--creep", "9", "--output", tmp_path / "history.nc"
     )
-    refused((status, out, err), "--creep", "could not be solved")
+    refused((status, out, err), "--creep", "could not be solved (not a number)")
     assert not list(tmp_path.iterdir())

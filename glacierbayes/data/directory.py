@@ -40,11 +40,11 @@ class Directory:
         Args:
             directory: path of the folder, or an OGGM `GlacierDirectory` (anything with `.dir`).
         """
-        given = directory.dir if hasattr(directory, "dir") else directory
-        self.path = Path(given)
+        folder = directory.dir if hasattr(directory, "dir") else directory
+        self.path = Path(folder)
         if not self.path.is_dir():
             raise InputError(
-                f"{given}: no such folder, expected an OGGM glacier directory with {GRIDDED}; "
+                f"{folder}: no such folder, expected an OGGM glacier directory with {GRIDDED}; "
                 "check the path, or get one with glacierbayes fetch"
             )
         self.hashes: dict[str, str] = {}

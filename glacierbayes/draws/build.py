@@ -101,10 +101,10 @@ class _Part:
     def own(self, mapping: Mapping[str, Any], group: str = "") -> dict[str, Any]:
         """What belongs to this part and to a group, by the name inside of the part."""
         start = f"{group}/" if group else ""
-        found = {name[len(start) :]: value for name, value in mapping.items() if name.startswith(start)}
+        own = {name[len(start) :]: value for name, value in mapping.items() if name.startswith(start)}
         return {
             name[len(self.prefix) :]: value
-            for name, value in found.items()
+            for name, value in own.items()
             if name.startswith(self.prefix) and not name.startswith(self.others or ("\0",))
         }
 
@@ -119,7 +119,7 @@ class _Part:
             "prior": self._parameters(prior),
             "prior_predictive": self._predictions(prior),
         }
-        found = {
+        groups = {
             group: xr.Dataset(
                 {name: self.variable(name, value, group) for name, value in values.items()},
                 coords=_sample_coordinates(prior if group.startswith("prior") else recorded) if values else {},
@@ -127,12 +127,12 @@ class _Part:
             )
             for group, values in arrays.items()
         }
-        if not self.prefix and not found["posterior"].variables:
-            found["posterior"] = found["posterior"].assign_coords(_sample_coordinates(recorded))
-        found["observed_data"] = xr.Dataset(
+        if not self.prefix and not groups["posterior"].variables:
+            groups["posterior"] = groups["posterior"].assign_coords(_sample_coordinates(recorded))
+        groups["observed_data"] = xr.Dataset(
             {name: self.variable(name, value, "observed_data") for name, value in self.own(observed).items()}
         )
-        return found
+        return groups
 
     def _parameters(self, source: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         derived = {n: v for n, v in self.own(source, "derived").items() if n not in self.modelled}
@@ -146,12 +146,12 @@ class _Part:
         """A variable with its dimensions, coordinates, unit and name in words."""
         lead = () if group == "observed_data" else ("chain", "draw")
         full = self.prefix + name
-        grid, seen = self.declarations.grids.get(full), self.observed.get(name) or self.modelled.get(name)
+        grid, data = self.declarations.grids.get(full), self.observed.get(name) or self.modelled.get(name)
         own = tuple(f"{name}_dim_{i}" for i in range(value.ndim - len(lead)))
         if grid:
             own = tuple(f"{name}_{axis}" for axis in grid)
-        elif seen is not None:
-            own = self.dims(seen.dims, name if name in self.observed else _site_of(self.observed, name))
+        elif data is not None:
+            own = self.dims(data.dims, name if name in self.observed else _site_of(self.observed, name))
         dims = (*lead, *own)[: value.ndim]
         default = STATISTICS.get(name, ("1", name.replace("_", " ")))
         units, label = self.declarations.units.get(full, default)
@@ -162,8 +162,8 @@ class _Part:
             attributes["derived"] = int(full not in self.sampled)
             attributes["weights"] = int(full in self.declarations.weights)
             attributes["function"] = int(grid is not None)
-        if group == "observed_data" and seen is not None:
-            attributes |= {"modelled": seen.modelled, "statistics": " ".join(seen.statistics)}
+        if group == "observed_data" and data is not None:
+            attributes |= {"modelled": data.modelled, "statistics": " ".join(data.statistics)}
         known = {dim: self.coordinates[dim] for dim in dims if dim in self.coordinates}
         for axis, (values, axis_units) in (grid or {}).items():
             described: dict[str, Any] = {"units": axis_units, "long_name": axis}
@@ -175,7 +175,11 @@ class _Part:
         return xr.DataArray(value, dims=dims, coords=known, attrs=attributes)
 
     def dims(self, dims: Iterable[str], site: str) -> tuple[str, ...]:
-        """The dimensions of an observation; two observations with different values along one have one each."""
+        """The dimensions in the file of the observation at a site.
+
+        They have the names that the observation gives them, except where an earlier observation has other values along
+        a dimension of the same name: that becomes SITE_DIM.
+        """
         return tuple(self.renamed.get((site, dim), dim) for dim in dims)
 
 
@@ -190,15 +194,15 @@ def _sample_coordinates(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarra
 
 def _coordinates(observed: Mapping[str, ObservedVariable]) -> tuple[dict[str, Any], dict[tuple[str, str], str]]:
     """Coordinates by dimension, and the new name of a dimension whose name two observations use differently."""
-    found: dict[str, Any] = {}
+    coordinates: dict[str, Any] = {}
     renamed: dict[tuple[str, str], str] = {}
     for site, one in observed.items():
         for dim, (_, values, units, long_name) in one.coordinates.items():
-            used = found.get(dim)
+            used = coordinates.get(dim)
             if used is not None and not np.array_equal(used[1], values):
                 renamed[site, dim] = dim = f"{site}_{dim}"
-            found[dim] = (dim, values, {"units": units, "long_name": long_name})
-    return found, renamed
+            coordinates[dim] = (dim, values, {"units": units, "long_name": long_name})
+    return coordinates, renamed
 
 
 def _glaciers(glacier: Any, declarations: Declarations) -> dict[str, Glacier]:

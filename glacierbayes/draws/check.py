@@ -185,9 +185,11 @@ def check(draws: xr.DataTree | str | Path) -> Check:
     if not applies and "log_weight" in stats and not problems:
         judged = {name: values for name, values in posterior.items() if not values.attrs.get("weights", 0)}
         approximation = distance(judged, stats["log_weight"])
-        near = approximation.k_hat < MAX_K_HAT and approximation.shift < MAX_SHIFT and approximation.spread < MAX_SPREAD
-        table["ok"] = near
-        problems += [] if near else [too_far(approximation)]
+        close = (
+            approximation.k_hat < MAX_K_HAT and approximation.shift < MAX_SHIFT and approximation.spread < MAX_SPREAD
+        )
+        table["ok"] = close
+        problems += [] if close else [too_far(approximation)]
     elif applies:
         problems += chain_problems(table, chains, count)
         trajectories = bool(tree.attrs.get("trajectories", True))
@@ -228,8 +230,8 @@ def _diagnostics(tree: xr.DataTree) -> pd.DataFrame:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             # NaN and constants make ArviZ divide by nothing; both are reported as problems
             warnings.simplefilter("ignore")
-            found = az.summary(part, var_names=judged, group="posterior", kind="diagnostics", round_to="none")
-        table = pd.DataFrame({name: pd.DataFrame(found)[name].astype(float) for name in DIAGNOSTICS})
+            summary = az.summary(part, var_names=judged, group="posterior", kind="diagnostics", round_to="none")
+        table = pd.DataFrame({name: pd.DataFrame(summary)[name].astype(float) for name in DIAGNOSTICS})
         parts.append(table.rename(index=lambda name, prefix=prefix: f"{prefix}{name}"))
     return pd.concat(parts)
 
@@ -243,8 +245,8 @@ def _e_bfmi(tree: xr.DataTree) -> tuple[float, ...]:
         return ()
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        found = az.bfmi(xr.DataTree.from_dict({"sample_stats": stats}))
-    return tuple(float(value) for value in np.atleast_1d(found["energy"].values))
+        bfmi = az.bfmi(xr.DataTree.from_dict({"sample_stats": stats}))
+    return tuple(float(value) for value in np.atleast_1d(bfmi["energy"].values))
 
 
 def _number(value: float, fmt: str) -> str:

@@ -40,16 +40,16 @@ def distance(posterior: Mapping[str, xr.DataArray], log_weight: xr.DataArray) ->
     smoothed, k_hat = (-log_weight).azstats.psislw(dim=["chain", "draw"])
     weight = np.exp(smoothed.values - np.max(smoothed.values)).ravel()
     weight = weight / weight.sum()
-    found = []
+    corrections = []
     for name, variable in posterior.items():
         values = variable.transpose("chain", "draw", ...).values.reshape(weight.size, -1)
         mean, sd = values.mean(0), np.maximum(values.std(0), 1e-300)
         better = weight @ values
         spread = np.sqrt(weight @ (values - better) ** 2) / sd
         factor = np.max(np.maximum(spread, 1 / np.maximum(spread, 1e-300)))
-        found.append((float(np.max(np.abs(better - mean) / sd)), float(factor), name))
-    shift, spread = max(one[0] for one in found), max(one[1] for one in found)
-    worst = max(found, key=lambda one: max(one[0], np.log(one[1])))[2]
+        corrections.append((float(np.max(np.abs(better - mean) / sd)), float(factor), name))
+    shift, spread = max(one[0] for one in corrections), max(one[1] for one in corrections)
+    worst = max(corrections, key=lambda one: max(one[0], np.log(one[1])))[2]
     # weights that are all equal have no tail to fit
     equal = float(np.ptp(log_weight.values)) < EQUAL
     return Distance(0.0 if equal else float(k_hat), shift, spread, worst)

@@ -77,20 +77,20 @@ def _subtrees_from_prefixes(tree: xr.DataTree) -> xr.DataTree:
     """Draws of several glaciers of format 1, in which `glacier1_` stood before names, as they are stored now."""
     names = json.loads(tree.attrs["glaciers"])
     ids = str(tree.attrs.get("rgi_id", "")).split(", ")
-    found = {"/": xr.Dataset(attrs=dict(tree.attrs))}
+    nodes = {"/": xr.Dataset(attrs=dict(tree.attrs))}
     for number, name in enumerate(names):
         rgi_id = ids[number] if number < len(ids) else ""
-        found[f"{GLACIERS}/{name}"] = xr.Dataset(attrs={"rgi_id": rgi_id})
+        nodes[f"{GLACIERS}/{name}"] = xr.Dataset(attrs={"rgi_id": rgi_id})
     for part in tree.children:
         dataset = group(tree, part)
         prefixes = {name: f"{name}{EARLIER_DIVIDER}" for name in names}
         # what all glaciers share, and then what belongs to each
         shared = [key for key in dataset.data_vars if not str(key).startswith(tuple(prefixes.values()))]
-        found[part] = dataset[shared]
+        nodes[part] = dataset[shared]
         for name, prefix in prefixes.items():
             own = dataset[[key for key in dataset.data_vars if str(key).startswith(prefix)]]
             renamed = {key: str(key).removeprefix(prefix) for key in [*own.variables, *own.dims]}
             own = own.rename({key: new for key, new in renamed.items() if key != new})
             if own.data_vars:
-                found[f"{GLACIERS}/{name}/{part}"] = own
-    return xr.DataTree.from_dict(found, name=tree.name)
+                nodes[f"{GLACIERS}/{name}/{part}"] = own
+    return xr.DataTree.from_dict(nodes, name=tree.name)

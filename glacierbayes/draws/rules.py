@@ -36,18 +36,18 @@ DRIVEN = (
 
 def missing_numbers(tree: xr.DataTree) -> list[str]:
     """One sentence for every variable that holds NaN or infinite values."""
-    found = []
+    problems = []
     for part in CHECKED_GROUPS:
         for name, values in variables(tree, part).items():
             if values.dtype.kind != "f":
                 continue
             bad = int((~np.isfinite(values)).sum())
             if bad:
-                found.append(
+                problems.append(
                     f"{part}/{name} holds values that are not finite numbers ({bad} of {values.size}): a solve that "
                     "failed got into the draws, or the model divides by zero. Mend the model and sample again."
                 )
-    return found
+    return problems
 
 
 def too_far(distance: Distance) -> str:
@@ -63,7 +63,7 @@ def too_far(distance: Distance) -> str:
 def contradictions(tree: xr.DataTree) -> list[str]:
     """One sentence for every sampled scalar whose posterior median lies in the tails of its prior."""
     prior = variables(tree, "prior")
-    found = []
+    problems = []
     for name, values in variables(tree, "posterior").items():
         if name not in prior or values.attrs.get("derived", 0) or values.ndim > 2:
             continue
@@ -72,11 +72,11 @@ def contradictions(tree: xr.DataTree) -> list[str]:
             continue
         median, (low, high) = float(np.median(values)), np.quantile(before, (TAIL, 1 - TAIL))
         if median < low or median > high:
-            found.append(
+            problems.append(
                 f"{name} is {median:.3g}, outside the central {100 * (1 - 2 * TAIL):g} % of its prior "
                 f"({low:.3g} to {high:.3g}): {OVERSTATED if median < low and bare_name(name) in ERRORS else DRIVEN}"
             )
-    return found
+    return problems
 
 
 def chain_problems(table: pd.DataFrame, chains: int, draws: int) -> list[str]:

@@ -66,10 +66,10 @@ def variables(draws: xr.DataTree, part: str) -> dict[str, xr.DataArray]:
         draws: the result of `infer`.
         part: name of the group, such as "posterior".
     """
-    found = {str(name): values for name, values in group(draws, part).data_vars.items()}
+    variables = {str(name): values for name, values in group(draws, part).data_vars.items()}
     for glacier, tree in glacier_trees(draws).items():
-        found |= {f"{glacier}{DIVIDER}{name}": values for name, values in group(tree, part).data_vars.items()}
-    return found
+        variables |= {f"{glacier}{DIVIDER}{name}": values for name, values in group(tree, part).data_vars.items()}
+    return variables
 
 
 def bare_name(name: str) -> str:

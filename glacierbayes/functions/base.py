@@ -111,13 +111,13 @@ def length_bounds(kind: str, ranges: Any, lengths: Any, shortest: Any, longest: 
     Raises:
         InputError: see `validated`; lengths are inferred, and `shortest` or `longest` is missing.
     """
-    found = []
+    pairs = []
     for end in (shortest, longest):
         _, values = validated(kind, ranges, lengths if end is None else end)
         if any(isinstance(value, jax.core.Tracer) for value in values):
             raise InputError(f"{kind}: lengths are inferred: give shortest and longest, one number each an input")
-        found.append(tuple(float(value) for value in values))
-    return tuple(found)
+        pairs.append(tuple(float(value) for value in values))
+    return tuple(pairs)
 
 
 def validated(kind: str, ranges: Any, lengths: Any) -> tuple[tuple[tuple[float, float], ...], tuple[Any, ...]]:

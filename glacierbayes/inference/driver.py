@@ -153,5 +153,5 @@ class Driver:
         failed_at = engine.met_failed_solve(before) if bool(row.get("diverging", False)) else None
         if failed_at is not None:  # a failed solve is no divergence
             row |= {"diverging": False, "solver_failed": True, "solver_result": self._solver_result(failed_at)}
-        given = self._evaluate(draw.vector, key)
-        return row | {f"{group}/{name}": value for group, values in given.items() for name, value in values.items()}
+        groups = self._evaluate(draw.vector, key)
+        return row | {f"{group}/{name}": value for group, values in groups.items() for name, value in values.items()}

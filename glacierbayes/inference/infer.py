@@ -160,11 +160,11 @@ def _finish(output: Path, folder: Path, engine: type[Engine]) -> xarray.DataTree
 
 
 def _check_data(glacier: Any, observations: Any) -> None:
-    glaciers, seen = (value if isinstance(value, tuple | list) else (value,) for value in (glacier, observations))
+    glaciers, observed = (value if isinstance(value, tuple | list) else (value,) for value in (glacier, observations))
     for one in glaciers:
         if one is not None and not isinstance(one, Glacier):
             raise InputError(f"glacier is a {type(one).__name__}, expected gb.Glacier(...) or gb.read_oggm(folder)")
-    for one in seen:
+    for one in observed:
         if one is not None and not isinstance(one, Observations):
             raise InputError(
                 f"observations is a {type(one).__name__}, expected gb.Observations(velocity=..., geodetic=...) or "

@@ -32,11 +32,11 @@ def draw_prior(problem: Problem, path: Path, key: Any, evaluate: Callable, count
     failed = 0
     for one in jax.random.split(key, count):
         place, noise = jax.random.split(one)
-        given = evaluate(draw(place), noise)
+        groups = evaluate(draw(place), noise)
         row = {
-            f"{group}/{name}": np.asarray(given[group][name])
+            f"{group}/{name}": np.asarray(groups[group][name])
             for group in ("sites", "derived", "predictive")
-            for name in given[group]
+            for name in groups[group]
         }
         if all(np.all(np.isfinite(value)) for value in row.values()):
             rows.append(row)

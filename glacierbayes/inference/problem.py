@@ -87,7 +87,10 @@ class Problem:
         return jnp.asarray(potential_energy(self.model, self.arguments, self.options, sites))
 
     def prior_vector(self, key: Array) -> Float[Array, " dimension"]:
-        """Returns an unconstrained draw from the prior; `jax.jit` removes the solve, which it does not need."""
+        """Returns an unconstrained draw from the prior, (dimension,), without a solve when the caller compiles it.
+
+        The model is traced with its solve, which the draw does not need, so that `jax.jit` removes it.
+        """
         trace = self._trace(handlers.seed(self.model, key))
         values = {name: self._transforms[name].inv(trace[name]["value"]) for name in self.names}
         return ravel_pytree(values)[0]

@@ -92,7 +92,7 @@ class FlowLaw(eqx.Module):
         """The law at one set of points, with all that does not depend on the ice computed. Called once in a run.
 
         Args:
-            fields: all fields of the glacier at the points.
+            fields: arrays of the glacier at the points, by name.
 
         Raises:
             InputError: a field that the law needs is missing.

@@ -38,7 +38,10 @@ class LongitudinalAverage(FlowLaw):
         self.law, self.thicknesses = law, as_scalar(thicknesses)
 
     def bind_fields(self, fields: Mapping[str, Array]) -> LongitudinalAverage:
-        """The law inside with its fields bound, averaged as before.
+        """The same average of the law inside with its fields bound; see `FlowLaw.bind_fields`.
+
+        Args:
+            fields: arrays of the glacier at the points, by name.
 
         Raises:
             InputError: a field that the law needs is missing.

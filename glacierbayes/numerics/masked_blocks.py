@@ -22,13 +22,15 @@ BLOCK_SIZE = 256  # points
 def masked_block_map(
     mask: Bool[Array, " points"], function: Callable, parameters: PyTree, points: PyTree, reverse_mode: bool
 ) -> PyTree:
-    """`function(parameters, points)` where the mask is true, and 0 elsewhere.
+    """`function(parameters, points)` where the mask is true, and 0 elsewhere, evaluated at the points of the mask only.
+
+    `jnp.where` would evaluate it everywhere. Here the points of the mask are gathered into blocks of `BLOCK_SIZE`.
 
     Args:
         mask: the points at which the function is evaluated.
-        function: takes the parameters and a pytree of vectors, and gives a pytree of vectors; elementwise.
+        function: elementwise, from the parameters and a pytree of vectors to a pytree of vectors of the same length.
         parameters: what the function may be differentiated by besides the points; leaves that are no floating arrays
-            are passed through.
+            reach the function unchanged.
         points: a pytree of vectors of the length of the mask.
         reverse_mode: whether the result is open to reverse mode only; it is open to forward mode only otherwise.
     """

@@ -116,20 +116,20 @@ class Velocity(Observation):
         ice = (thickness > 0) & np.isfinite(vx) & np.isfinite(vy)
         covered = np.bincount(label[ice], minlength=counts.size)
         # against a whole block: one at the edge of the grid is small, not well covered
-        kept = np.flatnonzero(covered >= MIN_BLOCK_COVERAGE * high * wide)
-        if kept.size == 0:
+        blocks = np.flatnonzero(covered >= MIN_BLOCK_COVERAGE * high * wide)
+        if blocks.size == 0:
             raise NothingCovered(
                 f"Velocity: no block of {block_size:g} m has ice and a velocity in {100 * MIN_BLOCK_COVERAGE:g} % of "
                 f"its cells ({int(ice.sum())} cells of the grid have both); take a smaller block_size, or leave the "
                 "velocity out"
             )
         index = np.full(counts.size, -1)
-        index[kept] = np.arange(kept.size)
+        index[blocks] = np.arange(blocks.size)
         block = np.where(ice, index[label], -1)
 
         def mean(field: np.ndarray) -> np.ndarray:
-            total = np.bincount(block[block >= 0], weights=field[block >= 0], minlength=kept.size)
-            return total / covered[kept]
+            total = np.bincount(block[block >= 0], weights=field[block >= 0], minlength=blocks.size)
+            return total / covered[blocks]
 
         error = np.broadcast_to(sigma, thickness.shape)
         wrong = ~(np.isfinite(error) & (error > 0)) & (block >= 0)

@@ -112,7 +112,10 @@ class ShallowIce(eqx.Module):
         )
 
     def sum_adjacent_y_faces(self, values: Array) -> Array:
-        """At every x-face the sum of the values at the four y-faces adjacent to it."""
+        """At every x-face the sum of the values at the four y-faces adjacent to it.
+
+        The values are a vector of `Layout`, and the sums the next shorter one.
+        """
         shift, w = self.layout.shift, self.layout.width
         return shift(values, 0) + shift(values, 1) + shift(values, -w) + shift(values, 1 - w)
 

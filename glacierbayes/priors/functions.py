@@ -97,7 +97,10 @@ def unknown_function(
 
 
 def _places(along: Input, count: int) -> np.ndarray:
-    """Evenly spaced values over the range, rounded to three digits of their spacing: they name rows of tables."""
+    """Evenly spaced values of an input from its lowest to its highest, (count,), in its unit.
+
+    They are rounded to three digits of their spacing, since they name rows of tables.
+    """
     places, step = np.linspace(along.low, along.high, count, retstep=True)
     return np.round(places, 2 - int(np.floor(np.log10(step))))
 

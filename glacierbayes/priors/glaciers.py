@@ -24,7 +24,7 @@ def enumerate_glaciers(glacier: Any, observations: Any) -> list[tuple[str, Glaci
         InputError: the number of observations is not the number of glaciers.
     """
     glaciers = glacier if isinstance(glacier, tuple | list) else (glacier,)
-    seen = observations if isinstance(observations, tuple | list) else (observations,) * len(glaciers)
-    if len(seen) != len(glaciers):
-        raise InputError(f"{len(glaciers)} glaciers and {len(seen)} sets of observations: give one of each")
-    return [(f"glacier{i + 1}", one, its) for i, (one, its) in enumerate(zip(glaciers, seen, strict=True))]
+    sets = observations if isinstance(observations, tuple | list) else (observations,) * len(glaciers)
+    if len(sets) != len(glaciers):
+        raise InputError(f"{len(glaciers)} glaciers and {len(sets)} sets of observations: give one of each")
+    return [(f"glacier{i + 1}", one, its) for i, (one, its) in enumerate(zip(glaciers, sets, strict=True))]

@@ -42,10 +42,10 @@ def fit_statistics(draws: xr.DataTree | str | Path) -> dict:
         InputError: as `open_draws`.
     """
     views = glacier_views(open_draws(draws))
-    found = {
+    fits = {
         name: _speed_statistics(view) | _balance_statistics(view) | _statistics(view) for name, view in views.items()
     }
-    return found.get("", found)
+    return fits.get("", fits)
 
 
 class ObservedKind(NamedTuple):
@@ -76,7 +76,7 @@ def observed_kinds(draws: xr.DataTree) -> list[ObservedKind]:
         draws: of one glacier.
     """
     predictive = group(draws, "posterior_predictive")
-    found = []
+    kinds = []
     for key, observed in group(draws, "observed_data").data_vars.items():
         name, attributes = str(key), observed.attrs
         if name not in predictive or predictive[name].shape[2:] != observed.shape:
@@ -88,8 +88,8 @@ def observed_kinds(draws: xr.DataTree) -> list[ObservedKind]:
             made = _stacked(predictive[modelled], tuple(str(dim) for dim in predictive[modelled].dims[2:]))
         long_name, units = str(attributes.get("long_name", name.replace("_", " "))), str(attributes.get("units", ""))
         statistics = tuple(str(attributes.get("statistics", "coverage_90")).split())
-        found.append(ObservedKind(name, long_name, units, observed, made, noisy, statistics))
-    return found
+        kinds.append(ObservedKind(name, long_name, units, observed, made, noisy, statistics))
+    return kinds
 
 
 def _statistics(tree: xr.DataTree) -> dict:
@@ -113,12 +113,12 @@ def _speed_statistics(tree: xr.DataTree) -> dict:
     observed, median, predictive = observed[thick], np.median(modelled, 0)[thick], predictive[:, thick]
     lower, upper = np.quantile(predictive, QUANTILES, axis=0)
     # ice at rest counts as nearly at rest, so that no block is left out
-    seen, made = (np.maximum(values, MIN_LOGGED_SPEED) for values in (observed, median))
+    measured, modelled = (np.maximum(values, MIN_LOGGED_SPEED) for values in (observed, median))
     blocks, none = int(thick.sum()), float("nan")
     return {
         "blocks": blocks,
-        "log_correlation": float(np.corrcoef(np.log(seen), np.log(made))[0, 1]) if blocks > 2 else none,
-        "median_ratio": float(np.median(made / seen)) if blocks else none,
+        "log_correlation": float(np.corrcoef(np.log(measured), np.log(modelled))[0, 1]) if blocks > 2 else none,
+        "median_ratio": float(np.median(modelled / measured)) if blocks else none,
         "coverage_90": float(np.mean((lower <= observed) & (observed <= upper))) if blocks else none,
     }
 

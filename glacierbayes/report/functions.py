@@ -55,5 +55,5 @@ def function_table(draws: xr.DataTree, trust: Check | None = None) -> pd.DataFra
 
 def _columns(values: xr.DataArray, prefix: str) -> dict[str, np.ndarray]:
     names = ("ci90_lower", "median", "ci90_upper")
-    found = np.quantile(values.values, (QUANTILES[0], 0.5, QUANTILES[1]), -1)
-    return {prefix + name: one.ravel() for name, one in zip(names, found, strict=True)}
+    quantiles = np.quantile(values.values, (QUANTILES[0], 0.5, QUANTILES[1]), -1)
+    return {prefix + name: one.ravel() for name, one in zip(names, quantiles, strict=True)}

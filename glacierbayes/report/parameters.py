@@ -82,7 +82,7 @@ def parameters(draws: xr.DataTree) -> list[Parameter]:
     Unknown functions and their weights are left out: they have a section of their own.
     """
     prior = variables(draws, "prior")
-    found = []
+    rows = []
     for name, variable in variables(draws, "posterior").items():
         if variable.attrs.get("weights", 0) or variable.attrs.get("function", 0):
             continue
@@ -95,7 +95,7 @@ def parameters(draws: xr.DataTree) -> list[Parameter]:
             label = str(name) + (f"[{', '.join(map(str, index))}]" if index else "")
             one, old = posterior[:, :, *index], before[:, *index]
             old = old[np.isfinite(old)]
-            found.append(
+            rows.append(
                 Parameter(
                     label,
                     str(variable.attrs.get("long_name", label)),
@@ -106,17 +106,17 @@ def parameters(draws: xr.DataTree) -> list[Parameter]:
                     _scale(str(name), one, old),
                 )
             )
-    return found
+    return rows
 
 
-def is_row_of(row: str, found: list[Parameter]) -> bool:
+def is_row_of(row: str, parameters: list[Parameter]) -> bool:
     """Whether a row of the table of `check`, an element named by its coordinates, is of one of the parameters."""
-    return row.split("[")[0] in {one.name.split("[")[0] for one in found}
+    return row.split("[")[0] in {one.name.split("[")[0] for one in parameters}
 
 
-def shown(found: list[Parameter], most: int = 12) -> list[Parameter]:
+def shown(parameters: list[Parameter], most: int = 12) -> list[Parameter]:
     """The sampled parameters that fit on a figure: the first `most`."""
-    return [one for one in found if not one.derived][:most]
+    return [one for one in parameters if not one.derived][:most]
 
 
 def drawable(draws: xr.DataTree) -> list[Parameter]:

@@ -11,7 +11,7 @@ from glacierbayes.report.parameters import QUANTILES, Parameter, is_row_of, para
 
 
 def parameter_table(
-    draws: xr.DataTree, found: list[Parameter] | None = None, trust: Check | None = None
+    draws: xr.DataTree, chosen: list[Parameter] | None = None, trust: Check | None = None
 ) -> pd.DataFrame:
     """One row a posterior scalar, unrounded, in the units of column `units`.
 
@@ -19,10 +19,10 @@ def parameter_table(
     prior_ci90_lower, prior_ci90_upper, scale, contraction (1 - sd_posterior / sd_prior on that scale), learnt, r_hat,
     ess_bulk, ess_tail.
     """
-    found = parameters(draws) if found is None else found
+    chosen = parameters(draws) if chosen is None else chosen
     trust = check(draws) if trust is None else trust
     rows = []
-    for one in found:
+    for one in chosen:
         lower, median, upper = _summary(one.posterior)
         prior_lower, prior_median, prior_upper = _summary(one.prior)
         rows.append(
@@ -44,7 +44,7 @@ def parameter_table(
         )
     table = pd.DataFrame(rows).set_index("parameter")
     # the same order in both; ArviZ names elements by their coordinates, and judges functions too
-    judged = trust.table.loc[[row for row in trust.table.index if is_row_of(str(row), found)]]
+    judged = trust.table.loc[[row for row in trust.table.index if is_row_of(str(row), chosen)]]
     return table.assign(**{name: judged[name].to_numpy() for name in ("r_hat", "ess_bulk", "ess_tail")})
 
 

@@ -83,8 +83,8 @@ def write_report(draws: xr.DataTree | str | Path, output: str | Path) -> Path:
 
 def _fill(draws: xr.DataTree, folder: Path, source: str) -> None:
     """Writes every file of the report into a folder that is there."""
-    trust, found = check(draws), parameters(draws)
-    parameter_table(draws, found, trust).to_csv(folder / "parameters.csv")
+    trust, rows = check(draws), parameters(draws)
+    parameter_table(draws, rows, trust).to_csv(folder / "parameters.csv")
     functions = function_table(draws, trust)
     if len(functions):
         functions.to_csv(folder / "functions.csv", index=False)
@@ -102,10 +102,10 @@ def _fill(draws: xr.DataTree, folder: Path, source: str) -> None:
             source=source,
             trust={"summary_html": Markup(trust.summary_html)},  # made by a template that escapes
             fits=[_fit(name, view, statistics[name] if name else statistics) for name, view in views.items()],
-            parameters=_rows(found, trust),
+            parameters=_rows(rows, trust),
             sections=[_section(section, draws, views, folder) for section in registered_sections()],
-            sampled=sum(not one.derived for one in found),
-            drawn=len(shown(found)),
+            sampled=sum(not one.derived for one in rows),
+            drawn=len(shown(rows)),
             notes=_notes(draws),
             provenance=_provenance(draws),
         )
@@ -166,11 +166,11 @@ def _part(section: Section, glacier: str, draws: xr.DataTree, folder: Path) -> d
     return part | {"image": f"{file}.png"}
 
 
-def _rows(found: list[Parameter], trust: Check) -> list[dict[str, Any]]:
+def _rows(parameters: list[Parameter], trust: Check) -> list[dict[str, Any]]:
     """The table of the parameters, a row for each."""
     rows = []
-    judged = [row for row in trust.rows if is_row_of(row[0], found)]
-    for one, (name, *texts, _) in zip(found, judged, strict=True):
+    judged = [row for row in trust.rows if is_row_of(row[0], parameters)]
+    for one, (name, *texts, _) in zip(parameters, judged, strict=True):
         numbers = trust.table.loc[name]
         good = (numbers["r_hat"] < MAX_R_HAT, numbers["ess_bulk"] >= MIN_ESS, numbers["ess_tail"] >= MIN_ESS)
         rows.append(

@@ -92,7 +92,7 @@ def check_gradient(
         for step in DIFFERENCE_STEPS:
             ahead, behind = (value(jax.tree.map(lambda a, d, s=s: a + s * d, at, direction)) for s in (step, -step))
             central.append(float(ahead - behind) / (2 * step))
-        difference.append(min(central, key=lambda found: abs(found - reverse[-1])))
+        difference.append(min(central, key=lambda quotient: abs(quotient - reverse[-1])))
     return GradientCheck(np.asarray(reverse), np.asarray(forward), np.asarray(difference), np.asarray(size))
 
 

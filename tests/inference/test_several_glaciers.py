@@ -12,7 +12,7 @@ from glacierbayes.inference.models import find_model
 from glacierbayes.inference.problem import Problem
 from glacierbayes.priors import temperature as temperature_priors
 from glacierbayes.report import fit_statistics, write_report
-from tests.small_glacier import glacier, observations
+from tests.small_glacier import glacier, observations, standing
 
 pytestmark = pytest.mark.run
 
@@ -31,7 +31,8 @@ def test_every_glacier_has_its_own_sites_and_the_law_is_shared():
     assert problem.declarations.units["glacier2/thickness_scale"][0] == "1"
 
 
-def test_the_law_of_a_glacier_is_that_of_its_temperature():
+def test_the_law_of_a_glacier_is_that_of_its_temperature(monkeypatch):
+    monkeypatch.setattr("glacierbayes.priors.run.simulate", standing)
     problem = Problem(find_model("temperature_law"), (COLD, WARM), SEEN, OPTIONS)
     found = jax.jit(problem.evaluate)(problem.prior_vector(jax.random.key(1)), jax.random.key(0))["derived"]
     low, high = temperature_priors.ICE_TEMPERATURES
@@ -65,11 +66,10 @@ def test_a_name_that_failed_is_not_left_behind():
     assert "thickness_scale" in problem.names and "thickness_scale" in problem.declarations.units
 
 
-@pytest.mark.run
-@pytest.mark.timeout(900)  # it compiles for minutes where other work runs beside it
-def test_every_glacier_has_a_subtree_and_the_report_shows_each(tmp_path):
-    path = tmp_path / "two.nc"
-    draws = gb.infer("temperature_law", (COLD, WARM), SEEN, chains=2, draws=4, warmup=4, output=path, options=OPTIONS)
+def test_every_glacier_has_a_subtree_and_the_report_shows_each(tmp_path, monkeypatch):
+    monkeypatch.setattr("glacierbayes.priors.run.simulate", standing)
+    path, settings = tmp_path / "two.nc", {"chains": 2, "draws": 4, "warmup": 4, "workers": 0, "options": OPTIONS}
+    draws = gb.infer("temperature_law", (COLD, WARM), SEEN, output=path, **settings)
     shared, second = draws["posterior"], draws["glaciers/glacier2"]
     assert second["posterior"]["thickness_scale"].attrs["units"] == "1"
     assert shared["creep_departure"].dims[2:] == ("creep_departure_temperature",)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -75,7 +76,9 @@ def find_start(problem: Problem, seed: int, chains: int = 1) -> dict[str, np.nda
                 return centre + scale * (mean + step * away), value, gradient / scale
             step /= 2
 
-    with ThreadPoolExecutor(cores()) as pool:
+    with warnings.catch_warnings(), ThreadPoolExecutor(cores()) as pool:
+        # a search that ends at a kink is gone on with by the next round
+        warnings.filterwarnings("ignore", "The line search algorithm did not converge", RuntimeWarning)
         potential = jax.jit(problem.potential)
         candidates = prior[:PRIOR_CANDIDATES]
         prior_potentials = np.array(list(pool.map(lambda z: float(potential(jnp.asarray(z))), candidates)))

@@ -20,8 +20,8 @@ def flow_pairs(draws: xr.DataTree) -> Figure:
     Raises:
         SectionUnavailable: the draws hold fewer than two of them.
     """
-    found = {one.name: one for one in parameters(draws) if one.name in FLOW}
-    values = {name: found[name].posterior.ravel() for name in FLOW if name in found}
+    by_name = {one.name: one for one in parameters(draws) if one.name in FLOW}
+    values = {name: by_name[name].posterior.ravel() for name in FLOW if name in by_name}
     if len(values) < 2:
         raise SectionUnavailable(
             "Fewer than two of creep, sliding and thickness scale were inferred, so that there are no pairs."
@@ -37,7 +37,7 @@ def flow_pairs(draws: xr.DataTree) -> Figure:
     labels = {
         name: plain_name(name)
         if name == "thickness_scale"
-        else f"log$_{{10}}$ {plain_name(name)}\n{units_text(found[name].units).strip()}"
+        else f"log$_{{10}}$ {plain_name(name)}\n{units_text(by_name[name].units).strip()}"
         for name in names
     }
     correlations = np.corrcoef([logs[name] for name in names])

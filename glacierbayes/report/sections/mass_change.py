@@ -52,10 +52,10 @@ def mass_change(draws: xr.DataTree) -> Figure:
     axis.set_xlabel("mass balance [m w.e. yr$^{-1}$]")
     axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     difference = (np.median(modelled, 0) - observed) / sigma
-    seen = f"at most {np.abs(difference).max():.1f} sigma from the observations"
+    distance = f"at most {np.abs(difference).max():.1f} sigma from the observations"
     if len(periods) == 1:
-        seen = f"{abs(difference[0]):.1f} sigma {'above' if difference[0] > 0 else 'below'} the observation"
-    figure.suptitle(f"Mass change: the model is {seen}", x=0.01, ha="left")
+        distance = f"{abs(difference[0]):.1f} sigma {'above' if difference[0] > 0 else 'below'} the observation"
+    figure.suptitle(f"Mass change: the model is {distance}", x=0.01, ha="left")
     return figure
 
 

@@ -33,9 +33,9 @@ def observed_data(draws: xr.DataTree) -> Figure | None:
     axes = figure.subplots(len(kinds), 1, squeeze=False)[:, 0]
     for axis, kind in zip(axes, kinds, strict=True):
         (_along_coordinate if kind.observed.ndim == 1 else _against_prediction)(axis, kind)
-        held = coverage(kind.observed.values, kind.modelled, kind.predictive)
+        share = coverage(kind.observed.values, kind.modelled, kind.predictive)
         label = plain_name(kind.name)
-        title = f"{label[:1].upper() + label[1:]}: intervals hold {100 * held:.0f} % of {kind.observed.size} data"
+        title = f"{label[:1].upper() + label[1:]}: intervals hold {100 * share:.0f} % of {kind.observed.size} data"
         axis.set_title(title)
         axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure

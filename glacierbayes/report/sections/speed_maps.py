@@ -60,10 +60,10 @@ def speed_maps(draws: xr.DataTree) -> Figure:
     bar = figure.colorbar(difference, ax=axes[2], orientation="horizontal", extend="both", shrink=0.9, pad=0.02)
     bar.set_label("difference [m yr$^{-1}$]")
     statistics = fit_statistics(draws)
-    seen = f"modelled over observed is {statistics['median_ratio']:.2f} in the median block"
+    summary = f"modelled over observed is {statistics['median_ratio']:.2f} in the median block"
     if statistics["blocks"] == 0:
-        seen = f"no block has more than {MIN_COUNTED_THICKNESS:g} m of ice"
-    figure.suptitle(f"Surface speed: {seen}", x=0.01, ha="left")
+        summary = f"no block has more than {MIN_COUNTED_THICKNESS:g} m of ice"
+    figure.suptitle(f"Surface speed: {summary}", x=0.01, ha="left")
     return figure
 
 
